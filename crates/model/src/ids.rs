@@ -1,0 +1,142 @@
+//! Names and numbers of things, each a type of its own so that two of them cannot be swapped.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Number of a task within its topology: 1 and up, contiguous per component, components in
+/// alphabetical order of their ids (as in Storm).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TaskId(pub u32);
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The tasks of one executor: a contiguous range, both ends included (Storm's `[first last]`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ExecutorId {
+    /// Lowest task.
+    pub first: TaskId,
+    /// Highest task.
+    pub last: TaskId,
+}
+
+impl ExecutorId {
+    /// Every task of this executor, ascending.
+    pub fn tasks(self) -> impl ExactSizeIterator<Item = TaskId> + Clone {
+        let ExecutorId { first, last } = self;
+        (0..(last.0 - first.0 + 1) as usize).map(move |i| TaskId(first.0 + i as u32))
+    }
+
+    /// Number of tasks, at least 1.
+    pub fn task_count(self) -> u32 {
+        self.last.0 - self.first.0 + 1
+    }
+
+    /// Whether `task` belongs to this executor.
+    pub fn contains(self, task: TaskId) -> bool {
+        self.first <= task && task <= self.last
+    }
+}
+
+impl fmt::Display for ExecutorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}-{}]", self.first, self.last)
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(name: &str) -> Self {
+                $name(name.into())
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(name: String) -> Self {
+                $name(name.into())
+            }
+        }
+
+        impl From<&$name> for $name {
+            fn from(name: &$name) -> Self {
+                name.clone()
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                &*self.0 == other
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                &*self.0 == *other
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+name! {
+    /// Id of a spout or bolt, unique within its topology. Ids that start with `__` are the system's.
+    ComponentId
+}
+
+name! {
+    /// Name of a stream, unique within its component. Names that start with `__` are the system's.
+    StreamId
+}
+
+impl StreamId {
+    /// The stream that `emit` uses when none is named: `default`, as in Storm.
+    pub fn default_stream() -> StreamId {
+        StreamId::from(DEFAULT_STREAM)
+    }
+}
+
+/// Name of the stream that `emit` uses when none is named.
+pub const DEFAULT_STREAM: &str = "default";
