@@ -29,9 +29,9 @@ pub struct ExecutorId {
 
 impl ExecutorId {
     /// Every task of this executor, ascending.
-    pub fn tasks(self) -> impl ExactSizeIterator<Item = TaskId> + Clone {
+    pub fn tasks(self) -> impl ExactSizeIterator<Item = TaskId> + Clone + use<> {
         let ExecutorId { first, last } = self;
-        (0..(last.0 - first.0 + 1) as usize).map(move |i| TaskId(first.0 + i as u32))
+        (0..(last.0 + 1 - first.0) as usize).map(move |i| TaskId(first.0 + i as u32))
     }
 
     /// Number of tasks, at least 1.

@@ -1,12 +1,25 @@
 //! The vocabulary of storm-rs in one place: plain data that crosses crate boundaries.
 //!
-//! No I/O, no clock, no threads. Modules in reading order: names and numbers, time, values, the
-//! description of a topology and what can be wrong with it, tasks and executors.
+//! No I/O, no clock, no threads. Modules in reading order: names and numbers, time, values and
+//! field names; the description of a topology and what can be wrong with it; its tasks and
+//! executors, and which of its edges close a cycle.
 
 pub mod ids;
 pub mod time;
 pub mod value;
+pub mod fields;
+pub mod system;
+pub mod spec;
+pub mod validate;
+pub mod tasks;
+pub mod cycles;
 
+pub use fields::Fields;
 pub use ids::{ComponentId, DEFAULT_STREAM, ExecutorId, StreamId, TaskId};
+pub use spec::{
+    ComponentKind, ComponentSpec, ConfigMap, GroupingSpec, InputSpec, StreamSpec, TopologySpec,
+};
+pub use tasks::TaskTable;
 pub use time::Time;
+pub use validate::SpecError;
 pub use value::Value;

@@ -1,1 +1,17 @@
-//! (being written)
+//! storm-rs: Apache Storm's model, native.
+
+pub mod entry;
+
+pub use entry::run;
+pub use storm_model::{ComponentId, Fields, GroupingSpec, StreamId, TaskId, Time, Value};
+pub use storm_row::{FieldRef, FromField, Opaque, Row, RowBuilder, ToField, Values, values};
+pub use storm_rs_derive::Row;
+pub use storm_topology::*;
+
+/// What most topologies need: `use storm_rs::prelude::*;`
+pub mod prelude {
+    pub use crate::{
+        Bolt, BoltError, BoltOutput, FailCause, Next, Opaque, OutputDeclarer, Retained, Row, Spout, SpoutError,
+        SpoutOutput, TaskContext, TaskId, Topology, TopologyBuilder, TopologyError, Tuple, Value, run, values,
+    };
+}

@@ -1,0 +1,51 @@
+//! Keys of the web pages and the REST interface.
+
+use super::row::{flag, int, opt_text, port, table, text, unused};
+
+table! {
+    /// Whether the pages and the REST interface may command topologies: activate, kill, rebalance.
+    "ui.actions.enabled": flag(true)
+        .ours("Storm 2 lists the key and reads it no more; here it works");
+    /// Address of a page with the collected logs, linked from the pages.
+    "ui.central.logging.url": opt_text();
+    /// Address on which pages and REST are served.
+    "ui.host": text("127.0.0.1").ours("Storm listens on 0.0.0.0; ours are closed unless opened");
+    /// Rows on one page of a table.
+    "ui.pagination": int(1, 20);
+    /// Port on which pages and REST are served.
+    "ui.port": port(8080);
+    /// Address for bug reports, linked from the pages.
+    "ui.project.bugtracker.url": opt_text();
+    /// Title of the pages.
+    "ui.title": text("Storm UI");
+}
+
+unused! {
+    JVM {
+        "ui.childopts" => "JVM options of the UI.",
+    }
+    WEB {
+        "ui.disable.http.binding" => "Whether plain HTTP is off when HTTPS is on.",
+        "ui.filter" => "Java servlet filter before every page.",
+        "ui.filter.params" => "Parameters of the servlet filter.",
+        "ui.header.buffer.bytes" => "Buffer for the headers of a request, in bytes.",
+        "ui.http.creds.plugin" => "Java class that reads the user from a request.",
+        "ui.https.enable.ssl.reload" => "Whether changed certificates are read again.",
+        "ui.https.key.password" => "Password of the HTTPS key.",
+        "ui.https.keystore.password" => "Password of the HTTPS key store.",
+        "ui.https.keystore.path" => "Path of the HTTPS key store.",
+        "ui.https.keystore.type" => "Type of the HTTPS key store.",
+        "ui.https.need.client.auth" => "Whether clients must show a certificate.",
+        "ui.https.port" => "Port for HTTPS.",
+        "ui.https.truststore.password" => "Password of the HTTPS trust store.",
+        "ui.https.truststore.path" => "Path of the HTTPS trust store.",
+        "ui.https.truststore.type" => "Type of the HTTPS trust store.",
+        "ui.https.want.client.auth" => "Whether clients are asked for a certificate.",
+    }
+    ACCESS {
+        "ui.users" => "Users who may see the pages.",
+    }
+    JAVA_CLASS {
+        "ui.disable.spout.lag.monitoring" => "Whether the lag of Kafka spouts is left out.",
+    }
+}

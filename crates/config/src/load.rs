@@ -1,0 +1,183 @@
+//! The layers as they come from the outside: files, environment, command line.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::config::Setting;
+use crate::{Config, ConfigError, ConfigErrors, Origin, keys, yaml};
+
+/// The variable that names the cluster's file in local mode.
+pub const CONF_VARIABLE: &str = "STORM_RS_CONF";
+
+/// The variable that names the file given from outside for a topology in local mode.
+pub const TOPOLOGY_CONF_VARIABLE: &str = "STORM_RS_TOPOLOGY_CONF";
+
+/// What makes a configuration, from the weakest layer to the strongest.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The cluster's file, `storm.yaml`.
+    pub storm_yaml: Option<PathBuf>,
+    /// Environment variables. Only those that spell a known key are read.
+    pub environment: Vec<(String, String)>,
+    /// What the topology's code sets.
+    pub topology_code: Map<String, Value>,
+    /// The file given from outside for this topology.
+    pub topology_file: Option<PathBuf>,
+    /// `key=value` from the command line.
+    pub arguments: Vec<String>,
+}
+
+impl Sources {
+    /// The sources of local mode: the two files are named by [`CONF_VARIABLE`] and
+    /// [`TOPOLOGY_CONF_VARIABLE`] among the given variables.
+    pub fn local(
+        environment: impl IntoIterator<Item = (String, String)>,
+        topology_code: Map<String, Value>,
+    ) -> Self {
+        let environment: Vec<_> = environment.into_iter().collect();
+        let file = |variable: &str| {
+            let named = environment.iter().find(|(name, _)| name == variable);
+            named.filter(|(_, path)| !path.is_empty()).map(|(_, path)| PathBuf::from(path))
+        };
+        let (storm_yaml, topology_file) = (file(CONF_VARIABLE), file(TOPOLOGY_CONF_VARIABLE));
+        Self { storm_yaml, environment, topology_code, topology_file, arguments: Vec::new() }
+    }
+
+    /// Puts all layers together.
+    ///
+    /// # Errors
+    /// All problems of all layers.
+    pub fn load(&self) -> Result<Config, ConfigErrors> {
+        let mut config = Config::defaults();
+        let mut errors = Vec::new();
+        let mut keep = |result: Result<(), ConfigErrors>| {
+            errors.extend(result.err().into_iter().flat_map(|errors| errors.0));
+        };
+        if let Some(path) = &self.storm_yaml {
+            keep(config.layer_yaml(path));
+        }
+        keep(config.layer_environment(self.environment.iter().cloned()));
+        keep(config.layer(&Origin::TopologyCode, &self.topology_code));
+        if let Some(path) = &self.topology_file {
+            keep(config.layer_topology_yaml(path));
+        }
+        keep(config.layer_arguments(&self.arguments));
+        if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
+    }
+}
+
+impl Config {
+    /// The defaults with the cluster's file over them.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not a YAML map, or sets what must not be set.
+    pub fn load_yaml(path: &Path) -> Result<Self, ConfigErrors> {
+        let mut config = Self::defaults();
+        config.layer_yaml(path)?;
+        Ok(config)
+    }
+
+    /// Puts the cluster's file over what is there.
+    ///
+    /// # Errors
+    /// As [`Config::load_yaml`].
+    pub fn layer_yaml(&mut self, path: &Path) -> Result<(), ConfigErrors> {
+        let text = read(path)?;
+        self.layer_yaml_text(path, &text)
+    }
+
+    /// Puts the text of the cluster's file over what is there; `path` is only named in messages.
+    ///
+    /// # Errors
+    /// As [`Config::load_yaml`].
+    pub fn layer_yaml_text(&mut self, path: &Path, text: &str) -> Result<(), ConfigErrors> {
+        let origin = |line| Origin::File { path: path.to_owned(), line };
+        self.apply(parse(path, text, origin)?)
+    }
+
+    /// Puts the file given from outside for this topology over what is there.
+    ///
+    /// # Errors
+    /// As [`Config::load_yaml`].
+    pub fn layer_topology_yaml(&mut self, path: &Path) -> Result<(), ConfigErrors> {
+        let text = read(path)?;
+        let origin = |line| Origin::TopologyFile { path: path.to_owned(), line };
+        self.apply(parse(path, &text, origin)?)
+    }
+
+    /// Puts environment variables over what is there: those that spell a known key in capitals
+    /// with underscores, such as `TOPOLOGY_MESSAGE_TIMEOUT_SECS`. Others are ignored, as are empty
+    /// ones.
+    ///
+    /// # Errors
+    /// Every value that does not fit its key.
+    pub fn layer_environment(
+        &mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), ConfigErrors> {
+        let settings = variables.into_iter().filter_map(|(variable, text)| {
+            let key = keys::find_variable(&variable).filter(|_| !text.is_empty())?;
+            let (name, value) = (key.name.to_owned(), key.kind.parse(&text));
+            Some(Setting { key: name, value, origin: Origin::Environment { variable } })
+        });
+        self.apply(settings)
+    }
+
+    /// Puts `key=value` arguments over what is there. The value of a user's key is read as JSON,
+    /// or is a string where it is none.
+    ///
+    /// # Errors
+    /// Every argument without `=`, unknown key and value that does not fit its key.
+    pub fn layer_arguments<S: AsRef<str>>(
+        &mut self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Result<(), ConfigErrors> {
+        let mut settings = Vec::new();
+        let mut errors = Vec::new();
+        for argument in arguments {
+            let argument = argument.as_ref();
+            let Some((key, text)) = argument.split_once('=') else {
+                errors.push(ConfigError::Argument { argument: argument.to_owned() });
+                continue;
+            };
+            let key = key.trim();
+            let value = match keys::find(key) {
+                Some(known) => known.kind.parse(text),
+                None => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
+            };
+            settings.push(Setting { key: key.to_owned(), value, origin: Origin::Argument });
+        }
+        if !errors.is_empty() {
+            // The other arguments are checked all the same, to report everything at once.
+            let checked = Self::defaults().apply(settings);
+            errors.extend(checked.err().into_iter().flat_map(|errors| errors.0));
+            return Err(ConfigErrors(errors));
+        }
+        self.apply(settings)
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigErrors> {
+    let text = fs::read_to_string(path);
+    Ok(text.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?)
+}
+
+fn parse(
+    path: &Path,
+    text: &str,
+    origin: impl Fn(usize) -> Origin,
+) -> Result<Vec<Setting>, ConfigErrors> {
+    let lines = yaml::parse_document(text).map_err(|problems| {
+        let error = |problem: yaml::Problem| ConfigError::Yaml {
+            path: path.to_owned(),
+            line: problem.line,
+            reason: problem.reason,
+        };
+        ConfigErrors(problems.into_iter().map(error).collect())
+    })?;
+    let setting =
+        |line: yaml::Line| Setting { key: line.key, value: line.value, origin: origin(line.line) };
+    Ok(lines.into_iter().map(setting).collect())
+}

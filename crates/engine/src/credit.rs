@@ -1,0 +1,225 @@
+//! Credit: the one mechanism of back-pressure. Each executor's inbox has an account; who wants to
+//! send a row draws credit first, and the receiver returns it when it takes the row.
+//!
+//! So rows that are sent always fit: an inbox never holds more than its window. Senders draw in
+//! chunks and return what they did not use before they wait.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Bytes that an inbox may hold; one larger row goes alone into an empty inbox.
+pub const WINDOW_BYTES: i64 = 1 << 20;
+/// Most rows drawn at once; as many as a batch holds.
+const CHUNK_ROWS: i64 = 256;
+/// Most bytes drawn at once; as many as a batch holds.
+const CHUNK_BYTES: i64 = 32 << 10;
+
+/// Credit that was drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// Rows.
+    pub rows: i64,
+    /// Bytes.
+    pub bytes: i64,
+}
+
+/// The account of one inbox. Locked for some nanoseconds per chunk, not per row.
+#[derive(Debug)]
+pub struct Account {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    window_rows: i64,
+    out: Grant,
+    senders: i64,
+    /// Executors that wait for credit, first come first served.
+    waiting: VecDeque<u32>,
+}
+
+impl Account {
+    /// An account that `senders` executors draw on. It starts with one row: how fast the receiver
+    /// is will be known after the first.
+    pub fn new(senders: usize) -> Account {
+        let state = State {
+            window_rows: 1,
+            out: Grant::default(),
+            senders: (senders as i64).max(1),
+            waiting: VecDeque::new(),
+        };
+        Account { state: Mutex::new(state) }
+    }
+
+    /// Draws credit for at least one row of `bytes` bytes, and some more if there is plenty. With
+    /// none left `sender` is noted and will be among those that [`give_back`](Account::give_back)
+    /// or [`resize`](Account::resize) name.
+    pub fn draw(&self, bytes: usize, sender: u32) -> Option<Grant> {
+        let bytes = bytes as i64;
+        let mut s = self.lock();
+        let rows_left = s.window_rows - s.out.rows;
+        let bytes_left = WINDOW_BYTES - s.out.bytes;
+        let goes_alone = s.out.rows == 0;
+        let grant = if rows_left < 1 {
+            None
+        } else if bytes > bytes_left {
+            goes_alone.then_some(Grant { rows: 1, bytes })
+        } else {
+            let rows = (rows_left / s.senders).clamp(1, CHUNK_ROWS);
+            let chunk = (bytes_left / s.senders).min(CHUNK_BYTES);
+            Some(Grant { rows, bytes: chunk.max(bytes) })
+        };
+        match grant {
+            Some(grant) => {
+                s.out.rows += grant.rows;
+                s.out.bytes += grant.bytes;
+            }
+            None if !s.waiting.contains(&sender) => s.waiting.push_back(sender),
+            None => {}
+        }
+        grant
+    }
+
+    /// Returns credit: of rows that were taken, or that a sender drew and did not use. Those who
+    /// may draw now are appended to `wake`.
+    pub fn give_back(&self, grant: Grant, wake: &mut Vec<u32>) {
+        let mut s = self.lock();
+        s.out.rows -= grant.rows;
+        s.out.bytes -= grant.bytes;
+        debug_assert!(s.out.rows >= 0 && s.out.bytes >= 0, "more credit came back than was drawn: {:?}", s.out);
+        s.wake(wake);
+    }
+
+    /// Sets the window: how many rows the inbox may hold.
+    pub fn resize(&self, rows: i64, wake: &mut Vec<u32>) {
+        let mut s = self.lock();
+        s.window_rows = rows.max(1);
+        s.wake(wake);
+    }
+
+    /// How full the inbox is: 0 empty, 1 full (Storm's load of a task).
+    pub fn load(&self) -> f64 {
+        let s = self.lock();
+        let rows = s.out.rows as f64 / s.window_rows as f64;
+        rows.max(s.out.bytes as f64 / WINDOW_BYTES as f64).clamp(0.0, 1.0)
+    }
+
+    /// Credit that is out: drawn, not yet returned.
+    pub fn outstanding(&self) -> Grant {
+        self.lock().out
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Plain arithmetic cannot panic half-way, so a poisoned state is a sound one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wake(&mut self, wake: &mut Vec<u32>) {
+        let free = (self.window_rows - self.out.rows).max(0) as usize;
+        let n = free.min(self.waiting.len());
+        wake.extend(self.waiting.drain(..n));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn starts_with_one_row() {
+        let account = Account::new(2);
+        assert_eq!(account.draw(50, 1).unwrap().rows, 1);
+        assert_eq!(account.draw(50, 2), None);
+        let mut wake = vec![];
+        account.resize(10, &mut wake);
+        assert_eq!(wake, [2]);
+        assert_eq!(account.draw(50, 2).unwrap().rows, 4, "a fair share of the 9 that are left");
+    }
+
+    #[test]
+    fn a_row_larger_than_the_window_goes_alone() {
+        let account = Account::new(1);
+        account.resize(100, &mut vec![]);
+        let big = WINDOW_BYTES as usize * 3;
+        let small = account.draw(10, 0).unwrap();
+        assert_eq!(account.draw(big, 0), None);
+        let mut wake = vec![];
+        account.give_back(small, &mut wake);
+        assert_eq!(wake, [0]);
+        let grant = account.draw(big, 0).unwrap();
+        assert_eq!(grant, Grant { rows: 1, bytes: big as i64 });
+        assert_eq!(account.draw(10, 0), None, "nothing beside it");
+    }
+
+    #[test]
+    fn a_window_that_shrinks_stops_draws_until_enough_came_back() {
+        let account = Account::new(1);
+        account.resize(100, &mut vec![]);
+        let grant = account.draw(10, 0).unwrap();
+        account.resize(10, &mut vec![]);
+        assert_eq!(account.draw(10, 0), None);
+        account.give_back(grant, &mut vec![]);
+        assert_eq!(account.draw(10, 0).unwrap().rows, 10);
+    }
+
+    #[test]
+    fn no_more_are_woken_than_rows_are_free() {
+        let account = Account::new(4);
+        let grant = account.draw(10, 0).unwrap();
+        for sender in 1..4 {
+            assert_eq!(account.draw(10, sender), None);
+        }
+        let mut wake = vec![];
+        account.give_back(grant, &mut wake);
+        assert_eq!(wake, [1]);
+    }
+
+    proptest! {
+        /// Whatever is drawn and returned: the window holds (a lone large row aside), and whoever
+        /// was refused is woken once credit is there.
+        #[test]
+        fn the_window_holds_and_nobody_is_forgotten(
+            steps in proptest::collection::vec((0u8..4, 0u32..4, 1usize..200_000), 1..300)
+        ) {
+            let account = Account::new(4);
+            let mut held: Vec<Vec<Grant>> = vec![vec![]; 4];
+            let mut refused = std::collections::BTreeSet::new();
+            let mut window = 1i64;
+            for (what, sender, size) in steps {
+                let mut wake = vec![];
+                match what {
+                    0 | 1 => {
+                        match account.draw(size, sender) {
+                            Some(grant) => {
+                                prop_assert!(grant.rows >= 1 && grant.bytes >= size as i64);
+                                let out = account.outstanding();
+                                prop_assert!(out.rows <= window);
+                                prop_assert!(out.bytes <= WINDOW_BYTES || out.rows == 1);
+                                held[sender as usize].push(grant);
+                                refused.remove(&sender);
+                            }
+                            None => { refused.insert(sender); }
+                        }
+                    }
+                    2 => if let Some(grant) = held[sender as usize].pop() {
+                        account.give_back(grant, &mut wake);
+                    },
+                    _ => {
+                        window = (size % 1000) as i64 + 1;
+                        account.resize(window, &mut wake);
+                    }
+                }
+                for woken in wake { refused.remove(&woken); }
+                let out = account.outstanding();
+                let sum: i64 = held.iter().flatten().map(|g| g.rows).sum();
+                prop_assert_eq!(out.rows, sum);
+                if out.rows == 0 {
+                    prop_assert!(refused.is_empty(), "an empty inbox, and {refused:?} wait");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Rows one behind the other in one buffer.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::layout::{
+    ANCHOR_LEN, Anchor, HAS_BIG, HEADER_LEN, Header, KEEP_MAX, MAX_ANCHORS, len_u32,
+};
+use crate::row_ref::RowRef;
+use crate::slot::SLOT_LEN;
+use crate::values::Values;
+
+/// Bytes of a batch's first buffer.
+const FIRST_BUFFER: usize = 1024;
+
+/// Rows bound for one executor or one peer worker. It has one owner and is recycled.
+#[derive(Default)]
+pub struct Batch {
+    /// Rows without gaps.
+    pub(crate) arena: Vec<u8>,
+    /// Where each row starts. So no cursor, however old, ever leads into the middle of a row.
+    pub(crate) starts: Vec<usize>,
+    /// Values of 4 KB and more, in the order of rows and slots.
+    pub(crate) big: Vec<Bytes>,
+    pub(crate) big_bytes: usize,
+}
+
+/// A place in a batch: before its next row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    row: usize,
+}
+
+impl Cursor {
+    /// Number of rows before the cursor.
+    #[inline]
+    pub fn position(self) -> usize {
+        self.row
+    }
+}
+
+impl Batch {
+    /// A batch without rows. It allocates at its first push.
+    pub const fn new() -> Self {
+        Batch { arena: Vec::new(), starts: Vec::new(), big: Vec::new(), big_bytes: 0 }
+    }
+
+    /// Appends a row and returns the bytes it took, which are [`row_bytes`](crate::row_bytes).
+    ///
+    /// # Panics
+    /// If there are more than 65,535 anchors, which no caller may let happen.
+    #[inline]
+    pub fn push(&mut self, header: Header, anchors: &[Anchor], values: Values<'_>) -> usize {
+        assert!(anchors.len() <= MAX_ANCHORS, "a row has at most {MAX_ANCHORS} anchors");
+        let body = values.body();
+        let length = HEADER_LEN + anchors.len() * ANCHOR_LEN + body.len();
+        let flags = if values.has_big() { HAS_BIG } else { 0 };
+
+        self.reserve(length);
+        self.starts.push(self.arena.len());
+        self.arena.extend_from_slice(&header.encode(
+            len_u32(length),
+            values.arity() as u16,
+            anchors.len() as u16,
+            flags,
+        ));
+        for anchor in anchors {
+            self.arena.extend_from_slice(&anchor.encode());
+        }
+        self.arena.extend_from_slice(body);
+        if values.has_big() { length + self.adopt(values) } else { length }
+    }
+
+    /// Appends a copy of a row and returns the bytes it took. Big values are shared.
+    #[inline]
+    pub fn push_row(&mut self, row: RowRef<'_>) -> usize {
+        let bytes = row.bytes();
+        self.reserve(bytes.len());
+        self.starts.push(self.arena.len());
+        self.arena.extend_from_slice(bytes);
+        if row.has_big() { bytes.len() + self.adopt(row.values()) } else { bytes.len() }
+    }
+
+    /// Number of rows.
+    #[inline]
+    pub fn row_count(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Bytes of all rows, big values included.
+    #[inline]
+    pub fn byte_len(&self) -> usize {
+        self.arena.len() + self.big_bytes
+    }
+
+    /// Whether there is no row.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// Takes all rows out. Keeps the buffer, unless it is above 64 KB.
+    pub fn clear(&mut self) {
+        let starts_bytes = self.starts.capacity() * size_of::<usize>();
+        let big_bytes = self.big.capacity() * size_of::<Bytes>();
+        if self.arena.capacity().max(starts_bytes).max(big_bytes) > KEEP_MAX {
+            *self = Batch::new();
+        } else {
+            self.arena.clear();
+            self.starts.clear();
+            self.big.clear();
+            self.big_bytes = 0;
+        }
+    }
+
+    /// The row after the cursor, and moves the cursor behind it.
+    #[inline]
+    pub fn next(&self, cursor: &mut Cursor) -> Option<RowRef<'_>> {
+        let row = self.peek(*cursor)?;
+        cursor.row += 1;
+        Some(row)
+    }
+
+    /// The row after the cursor.
+    #[inline]
+    pub fn peek(&self, cursor: Cursor) -> Option<RowRef<'_>> {
+        let start = *self.starts.get(cursor.row)?;
+        let end = self.starts.get(cursor.row + 1).map_or(self.arena.len(), |end| *end);
+        Some(RowRef::new(&self.arena[start..end], &self.big))
+    }
+
+    /// The rows in order.
+    #[inline]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = RowRef<'_>> {
+        (0..self.row_count())
+            .map(|row| self.peek(Cursor { row }).expect("the row is one of those counted"))
+    }
+
+    #[inline]
+    fn reserve(&mut self, length: usize) {
+        if self.arena.capacity() == 0 {
+            self.arena.reserve_exact(length.max(FIRST_BUFFER));
+        }
+        self.arena.reserve(length);
+    }
+
+    /// Shares the big values of the row just appended, whose slots still count in the list that
+    /// `values` came with, and returns their bytes.
+    #[cold]
+    fn adopt(&mut self, values: Values<'_>) -> usize {
+        let body = self.arena.len() - values.body().len();
+        let mut bytes = 0;
+        for (i, value) in values.big_values() {
+            let index = body + i * SLOT_LEN + 8;
+            self.arena[index..index + 4].copy_from_slice(&len_u32(self.big.len()).to_le_bytes());
+            self.big.push(value.clone());
+            bytes += value.len();
+        }
+        self.big_bytes += bytes;
+        bytes
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
