@@ -1,4 +1,4 @@
-//! A configuration: layers of values, each checked against the table and remembered with its origin.
+//! A configuration: layers of values, checked against the table and remembered with their origin.
 //!
 //! A layer is taken as a whole or not at all, and all its problems are reported together.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::keys::{self, Key, PARALLELISM, PARALLELISM_PREFIX, Standing, Unit};
-use crate::kind::Misfit;
+use crate::kind::{Kind, Misfit};
 use crate::{ConfigError, ConfigErrors, Origin, yaml};
 
 /// Checked values with their origins.
@@ -131,13 +131,25 @@ fn check(mut setting: Setting) -> Result<Setting, ConfigError> {
             Ok(setting)
         }
         Err(misfit) => {
-            let (key, origin, doc) = (key.clone(), origin.clone(), known.doc);
-            let (expected, found) = (known.kind.to_string(), yaml::found(value));
+            let (key, origin) = (key.clone(), origin.clone());
+            let found = yaml::found(value) + mend(&known.kind, value);
             Err(match misfit {
-                Misfit::Type => ConfigError::WrongType { key, expected, found, origin, doc },
-                Misfit::Range => ConfigError::OutOfRange { key, expected, found, origin, doc },
+                Misfit::Type => ConfigError::WrongType { key, known, found, origin },
+                Misfit::Range => ConfigError::OutOfRange { key, known, found, origin },
             })
         }
+    }
+}
+
+/// Quotes that are missing or too many are the usual reason for a value of the wrong type.
+fn mend(kind: &Kind, value: &Value) -> &'static str {
+    let unquoted = value.as_str().map(|text| kind.parse(text));
+    if unquoted.is_some_and(|value| kind.check(&value).is_ok()) {
+        ": leave out the quotes"
+    } else if *kind == Kind::Str && (value.is_number() || value.is_boolean()) {
+        ": put it in quotes"
+    } else {
+        ""
     }
 }
 
@@ -333,8 +345,8 @@ mod tests {
         let errors = config.layer(&Origin::TopologyCode, map.as_object().unwrap()).unwrap_err();
         expect_test::expect![[r#"
             unknown key 'topology.mesage.timeout.secs' in the topology's code: did you mean 'topology.message.timeout.secs'?
-            'topology.name' in the topology's code must be a string, but is the number 7; Name of the topology.
-            'topology.workers' in the topology's code is out of range: it must be a whole number (>= 1), but is the number 0; Worker processes that the topology asks for.
+            'topology.name' in the topology's code must be a string, but is the number 7: put it in quotes (Name of the topology)
+            'topology.workers' in the topology's code is out of range: it must be a whole number (>= 1), but is the number 0 (Worker processes that the topology asks for)
             unknown key 'worker.elephants' in the topology's code: keys of your own stand under a prefix that is not Storm's"#]]
         .assert_eq(&errors.to_string());
         assert!(!config.get_bool("topology.debug"));

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::Origin;
+use crate::keys::Key;
 
 /// One thing that is wrong with a configuration.
 #[derive(Debug, Error)]
@@ -23,32 +24,32 @@ pub enum ConfigError {
         origin: Origin,
     },
     /// A value of another type than the key's.
-    #[error("'{key}' {origin} must be {expected}, but is {found}; {doc}")]
+    #[error("'{key}' {origin} must be {}, but is {found} ({})", .known.kind, gist(.known))]
     WrongType {
         /// The key.
         key: String,
-        /// What the key takes.
-        expected: String,
+        /// Its row of the table: what it takes and does.
+        known: &'static Key,
         /// What was found.
         found: String,
         /// Where it was set.
         origin: Origin,
-        /// What the key does.
-        doc: &'static str,
     },
     /// A value of the right type that is too small or too large.
-    #[error("'{key}' {origin} is out of range: it must be {expected}, but is {found}; {doc}")]
+    #[error(
+        "'{key}' {origin} is out of range: it must be {}, but is {found} ({})",
+        .known.kind,
+        gist(.known)
+    )]
     OutOfRange {
         /// The key.
         key: String,
-        /// What the key takes.
-        expected: String,
+        /// Its row of the table: what it takes and does.
+        known: &'static Key,
         /// What was found.
         found: String,
         /// Where it was set.
         origin: Origin,
-        /// What the key does.
-        doc: &'static str,
     },
     /// A key of the whole topology or cluster in the configuration of one component.
     #[error(
@@ -85,6 +86,11 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
+}
+
+/// What a key does, as a part of a sentence.
+fn gist(key: &Key) -> &'static str {
+    key.doc.trim_end_matches('.')
 }
 
 fn mend_unknown(nearest: Option<&'static str>) -> String {

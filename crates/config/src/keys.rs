@@ -167,6 +167,9 @@ pub fn is_checked(name: &str) -> bool {
 
 /// The known key that `name` was probably meant to be.
 pub fn nearest(name: &str) -> Option<&'static str> {
+    if PARALLELISM_PREFIX.starts_with(name) && name.len() + 1 >= PARALLELISM_PREFIX.len() {
+        return Some(PARALLELISM);
+    }
     // One slip in six letters is a typing error; more is another word.
     let farthest = (name.len() / 6).max(2);
     all()

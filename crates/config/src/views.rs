@@ -67,8 +67,7 @@ impl TopologyView {
         Self {
             workers: count("topology.workers"),
             max_task_parallelism: config.get_count("topology.max.task.parallelism"),
-            // Storm takes 0 tasks as a component that does not run; nobody can mean that here.
-            tasks: config.get_count("topology.tasks").filter(|tasks| *tasks > 0),
+            tasks: config.get_count("topology.tasks"),
             max_spout_pending: config.get_count("topology.max.spout.pending"),
             message_timeout: time("topology.message.timeout.secs"),
             message_timeouts_enabled: config.get_bool("topology.enable.message.timeouts"),
@@ -198,7 +197,8 @@ mod tests {
         expect_test::expect![[r#"
             'topology.workers' in the component 'count' has no effect on a single component: set it in the configuration of the whole topology
             'ui.port' in the component 'count' has no effect on a single component: set it in the configuration of the whole topology
-            'topology.debug' in the component 'count' must be true or false, but is the number 3; Whether every tuple that is emitted or received is logged."#]].assert_eq(&errors.to_string());
+            'topology.debug' in the component 'count' must be true or false, but is the number 3 (Whether every tuple that is emitted or received is logged)"#]]
+        .assert_eq(&errors.to_string());
     }
 
     #[test]

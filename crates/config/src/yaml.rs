@@ -33,10 +33,14 @@ pub(crate) fn parse_document(text: &str) -> Result<Vec<Line>, Vec<Problem>> {
     let (root, lines) = Reader::default().read(text)?;
     match root {
         Value::Null => Ok(Vec::new()),
-        Value::Object(map) => Ok(map
-            .into_iter()
-            .map(|(key, value)| Line { line: lines.get(&key).copied().unwrap_or(1), key, value })
-            .collect()),
+        Value::Object(map) => {
+            let line =
+                |(key, value)| Line { line: lines.get(&key).copied().unwrap_or(1), key, value };
+            let mut document: Vec<_> = map.into_iter().map(line).collect();
+            // The map is sorted by key; messages shall follow the file.
+            document.sort_by_key(|line| line.line);
+            Ok(document)
+        }
         other => Err(vec![Problem {
             line: 1,
             reason: format!("holds {}, not a map: write 'key: value' lines", found(&other)),

@@ -53,31 +53,22 @@ impl Account {
 
     /// Draws credit for at least one row of `bytes` bytes, and some more if there is plenty. With
     /// none left `sender` is noted and will be among those that [`give_back`](Account::give_back)
-    /// or [`resize`](Account::resize) name.
+    /// or [`resize`](Account::resize) name; it then draws again, or others wait in vain.
     pub fn draw(&self, bytes: usize, sender: u32) -> Option<Grant> {
-        let bytes = bytes as i64;
         let mut s = self.lock();
-        let rows_left = s.window_rows - s.out.rows;
-        let bytes_left = WINDOW_BYTES - s.out.bytes;
-        let goes_alone = s.out.rows == 0;
-        let grant = if rows_left < 1 {
-            None
-        } else if bytes > bytes_left {
-            goes_alone.then_some(Grant { rows: 1, bytes })
-        } else {
-            let rows = (rows_left / s.senders).clamp(1, CHUNK_ROWS);
-            let chunk = (bytes_left / s.senders).min(CHUNK_BYTES);
-            Some(Grant { rows, bytes: chunk.max(bytes) })
-        };
+        let grant = s.draw(bytes as i64);
         match grant {
-            Some(grant) => {
-                s.out.rows += grant.rows;
-                s.out.bytes += grant.bytes;
-            }
+            // Woken for nothing later, it would use up the wake-up of somebody who waits.
+            Some(_) if !s.waiting.is_empty() => s.waiting.retain(|w| *w != sender),
             None if !s.waiting.contains(&sender) => s.waiting.push_back(sender),
-            None => {}
+            _ => {}
         }
         grant
+    }
+
+    /// As [`draw`](Account::draw), for a sender that does not insist: it is not noted.
+    pub fn try_draw(&self, bytes: usize) -> Option<Grant> {
+        self.lock().draw(bytes as i64)
     }
 
     /// Returns credit: of rows that were taken, or that a sender drew and did not use. Those who
@@ -116,6 +107,25 @@ impl Account {
 }
 
 impl State {
+    fn draw(&mut self, bytes: i64) -> Option<Grant> {
+        let rows_left = self.window_rows - self.out.rows;
+        let bytes_left = WINDOW_BYTES - self.out.bytes;
+        let grant = if rows_left < 1 {
+            return None;
+        } else if bytes <= bytes_left {
+            let rows = (rows_left / self.senders).clamp(1, CHUNK_ROWS);
+            let chunk = (bytes_left / self.senders).min(CHUNK_BYTES);
+            Grant { rows, bytes: chunk.max(bytes) }
+        } else if self.out.rows == 0 {
+            Grant { rows: 1, bytes }
+        } else {
+            return None;
+        };
+        self.out.rows += grant.rows;
+        self.out.bytes += grant.bytes;
+        Some(grant)
+    }
+
     fn wake(&mut self, wake: &mut Vec<u32>) {
         let free = (self.window_rows - self.out.rows).max(0) as usize;
         let n = free.min(self.waiting.len());

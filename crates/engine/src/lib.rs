@@ -1,1 +1,48 @@
-//! (being written)
+//! The path of a tuple within a worker.
+//!
+//! Modules in the order in which a tuple meets them: a spout executor asks for it (`spout_executor`)
+//! and opens its tree (`ledger`); the emit finds its targets (`emit`, `routing`, `grouping`), waits
+//! for credit if need be (`outbox`, `credit`) and goes by a batch (`lanes`); a bolt executor takes it
+//! (`bolt_executor`, `pace`), perhaps keeps it (`retained`), and acks it (`acks`) to the ledger.
+//!
+//! Executors are stepped: `step(now)` does some 100 microseconds of work and never blocks. Whoever
+//! calls it - a thread per executor (`executor_thread`), or one thread for all in an order drawn
+//! from a seed (`stepped`) - is not known to them. No network, no ZooKeeper, no async runtime.
+
+mod spout_executor;
+pub mod ledger;
+mod emit;
+pub mod ids;
+mod routing;
+mod sources;
+mod grouping;
+mod outbox;
+pub mod credit;
+mod budget;
+mod directory;
+mod lanes;
+mod bolt_executor;
+pub mod pace;
+mod retained;
+mod acks;
+
+mod executor;
+mod executor_thread;
+pub mod stepped;
+mod wiring;
+mod port;
+mod traffic;
+
+pub mod clock;
+mod panics;
+pub mod report;
+pub mod run;
+pub mod settings;
+pub mod snapshot;
+
+pub use clock::{SystemClock, VirtualClock};
+pub use executor::StartError;
+pub use report::{ErrorKind, ErrorReport};
+pub use run::{Event, Options, Run, RunError};
+pub use settings::{ComponentSettings, Settings};
+pub use snapshot::{Snapshot, TaskSnapshot};

@@ -17,13 +17,15 @@ const FIRST_BUFFER: usize = 1024;
 /// Rows bound for one executor or one peer worker. It has one owner and is recycled.
 #[derive(Default)]
 pub struct Batch {
-    /// Rows without gaps.
-    pub(crate) arena: Vec<u8>,
+    /// Rows without gaps, up to `used`; room for more behind. The room is initialised, so that a
+    /// push is one bounds check and plain stores.
+    arena: Vec<u8>,
+    used: usize,
     /// Where each row starts. So no cursor, however old, ever leads into the middle of a row.
-    pub(crate) starts: Vec<usize>,
+    starts: Vec<usize>,
     /// Values of 4 KB and more, in the order of rows and slots.
-    pub(crate) big: Vec<Bytes>,
-    pub(crate) big_bytes: usize,
+    big: Vec<Bytes>,
+    big_bytes: usize,
 }
 
 /// A place in a batch: before its next row.
@@ -43,7 +45,17 @@ impl Cursor {
 impl Batch {
     /// A batch without rows. It allocates at its first push.
     pub const fn new() -> Self {
-        Batch { arena: Vec::new(), starts: Vec::new(), big: Vec::new(), big_bytes: 0 }
+        Self::of_parts(Vec::new(), Vec::new(), Vec::new(), 0)
+    }
+
+    /// A batch of rows that were checked, with the place where each starts.
+    pub(crate) const fn of_parts(
+        rows: Vec<u8>,
+        starts: Vec<usize>,
+        big: Vec<Bytes>,
+        big_bytes: usize,
+    ) -> Self {
+        Batch { used: rows.len(), arena: rows, starts, big, big_bytes }
     }
 
     /// Appends a row and returns the bytes it took, which are [`row_bytes`](crate::row_bytes).
@@ -57,18 +69,18 @@ impl Batch {
         let length = HEADER_LEN + anchors.len() * ANCHOR_LEN + body.len();
         let flags = if values.has_big() { HAS_BIG } else { 0 };
 
-        self.reserve(length);
-        self.starts.push(self.arena.len());
-        self.arena.extend_from_slice(&header.encode(
+        let (head, rest) = self.append(length).split_at_mut(HEADER_LEN);
+        let (anchored, place) = rest.split_at_mut(anchors.len() * ANCHOR_LEN);
+        head.copy_from_slice(&header.encode(
             len_u32(length),
             values.arity() as u16,
             anchors.len() as u16,
             flags,
         ));
-        for anchor in anchors {
-            self.arena.extend_from_slice(&anchor.encode());
+        for (place, anchor) in anchored.chunks_exact_mut(ANCHOR_LEN).zip(anchors) {
+            place.copy_from_slice(&anchor.encode());
         }
-        self.arena.extend_from_slice(body);
+        place.copy_from_slice(body);
         if values.has_big() { length + self.adopt(values) } else { length }
     }
 
@@ -76,9 +88,7 @@ impl Batch {
     #[inline]
     pub fn push_row(&mut self, row: RowRef<'_>) -> usize {
         let bytes = row.bytes();
-        self.reserve(bytes.len());
-        self.starts.push(self.arena.len());
-        self.arena.extend_from_slice(bytes);
+        self.append(bytes.len()).copy_from_slice(bytes);
         if row.has_big() { bytes.len() + self.adopt(row.values()) } else { bytes.len() }
     }
 
@@ -91,7 +101,7 @@ impl Batch {
     /// Bytes of all rows, big values included.
     #[inline]
     pub fn byte_len(&self) -> usize {
-        self.arena.len() + self.big_bytes
+        self.used + self.big_bytes
     }
 
     /// Whether there is no row.
@@ -104,10 +114,10 @@ impl Batch {
     pub fn clear(&mut self) {
         let starts_bytes = self.starts.capacity() * size_of::<usize>();
         let big_bytes = self.big.capacity() * size_of::<Bytes>();
-        if self.arena.capacity().max(starts_bytes).max(big_bytes) > KEEP_MAX {
+        if self.arena.len().max(starts_bytes).max(big_bytes) > KEEP_MAX {
             *self = Batch::new();
         } else {
-            self.arena.clear();
+            self.used = 0;
             self.starts.clear();
             self.big.clear();
             self.big_bytes = 0;
@@ -126,7 +136,7 @@ impl Batch {
     #[inline]
     pub fn peek(&self, cursor: Cursor) -> Option<RowRef<'_>> {
         let start = *self.starts.get(cursor.row)?;
-        let end = self.starts.get(cursor.row + 1).map_or(self.arena.len(), |end| *end);
+        let end = self.starts.get(cursor.row + 1).map_or(self.used, |end| *end);
         Some(RowRef::new(&self.arena[start..end], &self.big))
     }
 
@@ -137,19 +147,39 @@ impl Batch {
             .map(|row| self.peek(Cursor { row }).expect("the row is one of those counted"))
     }
 
+    pub(crate) fn rows(&self) -> &[u8] {
+        &self.arena[..self.used]
+    }
+
+    pub(crate) fn big(&self) -> &[Bytes] {
+        &self.big
+    }
+
+    /// Starts a row of `length` bytes at the end.
     #[inline]
-    fn reserve(&mut self, length: usize) {
-        if self.arena.capacity() == 0 {
-            self.arena.reserve_exact(length.max(FIRST_BUFFER));
+    fn append(&mut self, length: usize) -> &mut [u8] {
+        let start = self.used;
+        let end = start + length;
+        if end > self.arena.len() {
+            self.grow(end);
         }
-        self.arena.reserve(length);
+        self.starts.push(start);
+        self.used = end;
+        &mut self.arena[start..end]
+    }
+
+    #[cold]
+    fn grow(&mut self, len: usize) {
+        let len = len.max(2 * self.arena.len()).max(FIRST_BUFFER);
+        self.arena.reserve_exact(len - self.arena.len());
+        self.arena.resize(len, 0);
     }
 
     /// Shares the big values of the row just appended, whose slots still count in the list that
     /// `values` came with, and returns their bytes.
     #[cold]
     fn adopt(&mut self, values: Values<'_>) -> usize {
-        let body = self.arena.len() - values.body().len();
+        let body = self.used - values.body().len();
         let mut bytes = 0;
         for (i, value) in values.big_values() {
             let index = body + i * SLOT_LEN + 8;

@@ -1,67 +1,17 @@
 //! Building the values of one row in a buffer that is used again for the next.
 
+mod writers;
+
 use bytes::Bytes;
 use serde::Serialize;
-use storm_model::Value;
 
-use crate::field::FieldRef;
 use crate::layout::{BIG_VALUE, KEEP_MAX, MAX_FIELDS, len_u32};
 use crate::nested::Encoder;
 use crate::opaque;
 use crate::row::Row;
+use crate::row_error::RowError;
 use crate::slot::{self, INLINE_MAX, SLOT_LEN, Slot, kind, place};
 use crate::values::Values;
-
-/// Why a row cannot be built. The caller adds the component and the stream.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RowError {
-    /// The row's [`Row::write`] wrote another number of fields than its [`Row::arity`] says.
-    #[error("row of {arity} fields wrote {written}")]
-    Arity {
-        /// Fields announced.
-        arity: usize,
-        /// Fields written.
-        written: usize,
-    },
-    /// The row has more fields than a row can have.
-    #[error("row has {fields} fields, at most {max} are possible")]
-    TooManyFields {
-        /// Fields of the row.
-        fields: usize,
-        /// [`MAX_FIELDS`].
-        max: usize,
-    },
-    /// The row's values take more bytes than the builder's limit.
-    #[error("row of {bytes} bytes or more is above the limit of {max}")]
-    TooLarge {
-        /// Bytes that the row takes at least.
-        bytes: usize,
-        /// The builder's limit.
-        max: usize,
-    },
-    /// An integer does not fit into 64 signed bits.
-    #[error("field {field}: {value} does not fit into a signed 64-bit integer")]
-    IntTooWide {
-        /// Position of the field.
-        field: usize,
-        /// The integer.
-        value: String,
-    },
-    /// Lists and maps are nested too deep.
-    #[error("lists and maps nest deeper than {max}")]
-    TooDeep {
-        /// [`MAX_DEPTH`](crate::MAX_DEPTH).
-        max: usize,
-    },
-    /// A serde type refuses to be encoded.
-    #[error("field {field}: cannot be encoded: {message}")]
-    Opaque {
-        /// Position of the field.
-        field: usize,
-        /// What its encoder says.
-        message: String,
-    },
-}
 
 /// Builds the values of one row at a time in a reused buffer.
 ///
@@ -72,19 +22,22 @@ pub enum RowError {
 pub struct RowBuilder {
     /// The slots written so far; when the row is whole, its body as it lies in a batch.
     body: Vec<u8>,
-    /// Where the slots will end: the row's arity in bytes.
+    /// Whether all fields so far lie within their slots, so that nothing below `max_bytes` is used.
+    plain: bool,
+    /// Whether the row that was written last has big values.
+    has_big: bool,
+    /// Fields and length of the row that was written last; nothing until it is whole.
+    done_arity: usize,
+    done_len: usize,
+    max_bytes: usize,
+
+    /// Where the slots will end: the announced arity in bytes. Only rows that are not plain ask.
     slots_end: usize,
-    /// The tails, which move behind the slots when the row is whole.
+    /// What goes behind the slots when the row is whole.
     tail: Vec<u8>,
     big: Vec<Bytes>,
-    /// Bytes of all big values, including those refused for their size.
     big_bytes: usize,
-    /// Fields written beyond the row's arity.
-    surplus: usize,
     error: Option<RowError>,
-    /// Whether the body is a row that was written without an error.
-    ready: bool,
-    max_bytes: usize,
 }
 
 impl RowBuilder {
@@ -92,14 +45,16 @@ impl RowBuilder {
     pub fn new(max_bytes: usize) -> Self {
         RowBuilder {
             body: Vec::new(),
+            plain: true,
+            has_big: false,
+            done_arity: 0,
+            done_len: 0,
+            max_bytes: max_bytes.min(i32::MAX as usize),
             slots_end: 0,
             tail: Vec::new(),
             big: Vec::new(),
             big_bytes: 0,
-            surplus: 0,
             error: None,
-            ready: false,
-            max_bytes: max_bytes.min(i32::MAX as usize),
         }
     }
 
@@ -108,7 +63,7 @@ impl RowBuilder {
     /// # Errors
     /// If a field cannot be written, the number of fields is not the row's arity, or the values
     /// take more bytes ([`Values::byte_len`]) than the limit. The builder stays usable.
-    #[inline]
+    #[inline(always)]
     pub fn write_row<R: Row + ?Sized>(&mut self, row: &R) -> Result<Values<'_>, RowError> {
         let arity = row.arity();
         self.begin(arity)?;
@@ -120,44 +75,37 @@ impl RowBuilder {
     /// The values of the last row, of arity 0 if writing it failed.
     #[inline]
     pub fn values(&self) -> Values<'_> {
-        if self.ready {
-            Values::new(&self.body, &self.big, self.slots_end / SLOT_LEN, !self.big.is_empty())
-        } else {
-            Values::EMPTY
-        }
+        Values::new(&self.body[..self.done_len], &self.big, self.done_arity, self.has_big)
     }
 
     /// Number of fields of the present row that were written so far: the position of the next one.
     #[inline]
     pub fn position(&self) -> usize {
-        self.body.len().min(self.slots_end) / SLOT_LEN + self.surplus
+        self.body.len() / SLOT_LEN
     }
 
     #[inline]
     fn begin(&mut self, arity: usize) -> Result<(), RowError> {
-        self.ready = false;
+        (self.done_arity, self.done_len) = (0, 0);
+        self.body.clear();
+        if !self.plain || self.body.capacity() > KEEP_MAX {
+            self.clean();
+        }
         if arity > MAX_FIELDS {
             return Err(RowError::TooManyFields { fields: arity, max: MAX_FIELDS });
         }
-        self.body.clear();
         self.slots_end = arity * SLOT_LEN;
-        self.surplus = 0;
-        if self.is_stained {
-            self.clean();
-        }
-        self.body.reserve(self.slots_end);
         Ok(())
     }
 
-    /// Takes back what only few rows leave behind.
-    #[cold]
     fn clean(&mut self) {
-        if self.body.capacity() > KEEP_MAX {
-            self.body = Vec::new();
-        }
-        self.tail.clear();
-        if self.tail.capacity() > KEEP_MAX {
-            self.tail = Vec::new();
+        self.plain = true;
+        self.has_big = false;
+        for buffer in [&mut self.body, &mut self.tail] {
+            buffer.clear();
+            if buffer.capacity() > KEEP_MAX {
+                *buffer = Vec::new();
+            }
         }
         self.big.clear();
         self.big_bytes = 0;
@@ -166,137 +114,45 @@ impl RowBuilder {
 
     #[inline]
     fn finish(&mut self, arity: usize) -> Result<(), RowError> {
-        if self.error.is_some() {
-            return self.fail();
+        let slots_end = arity * SLOT_LEN;
+        if !self.plain || self.body.len() != slots_end || slots_end > self.max_bytes {
+            self.finish_rare(arity)?;
         }
-        if self.position() != arity || self.slots_end != arity * SLOT_LEN {
-            return Err(RowError::Arity { arity, written: self.position() });
-        }
-        let bytes = self.body.len() + self.big_bytes;
-        if bytes > self.max_bytes {
-            return Err(RowError::TooLarge { bytes, max: self.max_bytes });
-        }
-        self.ready = true;
+        (self.done_arity, self.done_len) = (arity, self.body.len());
         Ok(())
     }
 
+    fn finish_rare(&mut self, arity: usize) -> Result<(), RowError> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        // The second can differ if the row wrote another one into its own builder.
+        let slots_end = arity * SLOT_LEN;
+        if self.body.len() != slots_end || self.slots_end != slots_end {
+            return Err(RowError::Arity { arity, written: self.position() });
+        }
+        if !self.has_room(0) {
+            return Err(self.too_large(0));
+        }
+        self.body.extend_from_slice(&self.tail);
+        self.has_big = !self.big.is_empty();
+        Ok(())
+    }
+
+    /// Whether the row may have `more` bytes.
+    fn has_room(&self, more: usize) -> bool {
+        self.slots_end + self.tail.len() + self.big_bytes + more <= self.max_bytes
+    }
+
     #[cold]
-    fn fail(&mut self) -> Result<(), RowError> {
-        self.ready = false;
-        self.error.take().map_or(Ok(()), Err)
+    fn too_large(&self, more: usize) -> RowError {
+        let bytes = self.slots_end + self.tail.len() + self.big_bytes + more;
+        RowError::TooLarge { bytes, max: self.max_bytes }
     }
 }
 
-/// The field writers: each writes the next field.
+/// How a value gets to its place.
 impl RowBuilder {
-    /// Writes a null.
-    #[inline]
-    pub fn null(&mut self) {
-        self.put(slot::NULL);
-    }
-
-    /// Writes a bool.
-    #[inline]
-    pub fn bool(&mut self, value: bool) {
-        self.put(slot::fixed(kind::BOOL, u64::from(value)));
-    }
-
-    /// Writes an integer.
-    #[inline]
-    pub fn int(&mut self, value: i64) {
-        self.put(slot::fixed(kind::INT, value as u64));
-    }
-
-    /// Writes a float.
-    #[inline]
-    pub fn float(&mut self, value: f64) {
-        self.put(slot::fixed(kind::FLOAT, value.to_bits()));
-    }
-
-    /// Writes text.
-    #[inline]
-    pub fn str(&mut self, value: &str) {
-        self.var(kind::STR, value.as_bytes());
-    }
-
-    /// Writes raw bytes.
-    #[inline]
-    pub fn bytes(&mut self, value: &[u8]) {
-        self.var(kind::BYTES, value);
-    }
-
-    /// Writes raw bytes; from [`BIG_VALUE`] on they are shared instead of copied.
-    pub fn big(&mut self, value: Bytes) {
-        self.var_shared(kind::BYTES, value);
-    }
-
-    /// Writes a serde type that is encoded already; see [`Opaque`](crate::Opaque).
-    #[inline]
-    pub fn opaque(&mut self, encoded: &[u8]) {
-        self.var(kind::OPAQUE, encoded);
-    }
-
-    /// Writes any value.
-    pub fn value(&mut self, value: &Value) {
-        match value {
-            Value::Null => self.null(),
-            Value::Bool(x) => self.bool(*x),
-            Value::Int(x) => self.int(*x),
-            Value::Float(x) => self.float(*x),
-            Value::Str(x) => self.str(x),
-            Value::Bytes(x) => self.bytes(x),
-            Value::Opaque(x) => self.opaque(x),
-            Value::List(x) => self.encoded(kind::LIST, |encoder| encoder.list(x, 0)),
-            Value::Map(x) => self.encoded(kind::MAP, |encoder| encoder.map(x, 0)),
-        }
-    }
-
-    /// Writes a list of values.
-    pub fn list(&mut self, items: &[Value]) {
-        self.encoded(kind::LIST, |encoder| encoder.list(items, 0));
-    }
-
-    /// Writes a map of values.
-    pub fn map(&mut self, entries: &std::collections::BTreeMap<String, Value>) {
-        self.encoded(kind::MAP, |encoder| encoder.map(entries, 0));
-    }
-
-    /// Copies a value of another row.
-    #[inline]
-    pub fn field(&mut self, field: FieldRef<'_>) {
-        match field {
-            FieldRef::Null => self.null(),
-            FieldRef::Bool(x) => self.bool(x),
-            FieldRef::Int(x) => self.int(x),
-            FieldRef::Float(x) => self.float(x),
-            FieldRef::Str(x) => self.str(x),
-            FieldRef::Bytes(x) => self.bytes(x),
-            FieldRef::Opaque(x) => self.opaque(x),
-            FieldRef::List(x) => self.var(kind::LIST, x.bytes()),
-            FieldRef::Map(x) => self.var(kind::MAP, x.bytes()),
-        }
-    }
-
-    /// Copies field `i` of another row; a value of [`BIG_VALUE`] and more is shared. Does nothing
-    /// if there is no such field.
-    pub fn field_of(&mut self, values: Values<'_>, i: usize) {
-        match (values.shared(i), values.kind(i)) {
-            (Some(bytes), Some(kind)) => self.var_shared(kind, bytes.clone()),
-            _ => {
-                if let Some(field) = values.field(i) {
-                    self.field(field);
-                }
-            }
-        }
-    }
-
-    /// Says that the row cannot be written; the first such error is returned by
-    /// [`write_row`](Self::write_row).
-    #[cold]
-    pub fn error(&mut self, error: RowError) {
-        self.error.get_or_insert(error);
-    }
-
     /// Writes a serde type.
     pub(crate) fn serialize<T: Serialize + ?Sized>(&mut self, value: &T) {
         let field = self.position();
@@ -307,21 +163,27 @@ impl RowBuilder {
 
     #[inline]
     fn put(&mut self, slot: Slot) {
-        if self.next < self.slots_end {
-            self.body[self.next..self.next + SLOT_LEN].copy_from_slice(&slot);
-            self.next += SLOT_LEN;
-        } else {
-            self.surplus += 1;
-        }
+        self.body.extend_from_slice(&slot);
     }
 
     #[inline]
     fn var(&mut self, kind: u8, bytes: &[u8]) {
         if bytes.len() <= INLINE_MAX {
             self.put(slot::inline(kind, bytes));
-        } else if bytes.len() < BIG_VALUE {
-            self.var_tail(kind, bytes);
-        } else if self.takes_big(bytes.len()) {
+        } else {
+            self.var_long(kind, bytes);
+        }
+    }
+
+    fn var_long(&mut self, kind: u8, bytes: &[u8]) {
+        if !self.takes(bytes.len()) {
+            return;
+        }
+        if bytes.len() < BIG_VALUE {
+            let offset = self.slots_end + self.tail.len();
+            self.tail.extend_from_slice(bytes);
+            self.put(slot::outline(kind, place::TAIL, len_u32(bytes.len()), len_u32(offset)));
+        } else {
             self.put_big(kind, Bytes::copy_from_slice(bytes));
         }
     }
@@ -329,64 +191,47 @@ impl RowBuilder {
     fn var_shared(&mut self, kind: u8, bytes: Bytes) {
         if bytes.len() < BIG_VALUE {
             self.var(kind, &bytes);
-        } else if self.takes_big(bytes.len()) {
+        } else if self.takes(bytes.len()) {
             self.put_big(kind, bytes);
         }
-    }
-
-    fn var_tail(&mut self, kind: u8, bytes: &[u8]) {
-        if self.next < self.slots_end {
-            let offset = len_u32(self.body.len());
-            self.body.extend_from_slice(bytes);
-            self.put(slot::outline(kind, place::TAIL, len_u32(bytes.len()), offset));
-        } else {
-            self.surplus += 1;
-        }
-    }
-
-    /// Counts a big value, and says whether it is to be stored. If not, the field counts as written.
-    fn takes_big(&mut self, len: usize) -> bool {
-        let room = self.next < self.slots_end;
-        if room {
-            self.big_bytes = self.big_bytes.saturating_add(len);
-        }
-        let takes = room && self.big_bytes <= self.max_bytes;
-        if !takes {
-            self.null();
-        }
-        takes
     }
 
     fn put_big(&mut self, kind: u8, bytes: Bytes) {
         let index = len_u32(self.big.len());
         self.put(slot::outline(kind, place::BIG, len_u32(bytes.len()), index));
+        self.big_bytes += bytes.len();
         self.big.push(bytes);
     }
 
-    /// Lets `encode` append to the tail, then moves what it wrote to where it belongs by its size.
-    fn encoded(
-        &mut self,
-        kind: u8,
-        encode: impl FnOnce(&mut Encoder<'_>) -> Result<(), RowError>,
-    ) {
-        if self.next >= self.slots_end {
-            self.surplus += 1;
-            return;
+    /// Whether a value of `len` bytes is to be stored outside its slot; if not, it is accounted for.
+    fn takes(&mut self, len: usize) -> bool {
+        self.plain = false;
+        if !self.has_room(len) {
+            self.error(self.too_large(len));
+            self.null();
+            return false;
         }
-        let start = self.body.len();
-        let result = encode(&mut Encoder { out: &mut self.body, max: self.max_bytes });
-        let len = self.body.len() - start;
+        true
+    }
+
+    /// Lets `encode` append to the tail, then moves what it wrote to where it belongs by its size.
+    fn encoded(&mut self, kind: u8, encode: impl FnOnce(&mut Encoder<'_>) -> Result<(), RowError>) {
+        self.plain = false;
+        let start = self.tail.len();
+        let result = encode(&mut Encoder { out: &mut self.tail, max: self.max_bytes });
+        let len = self.tail.len() - start;
         if let Err(error) = result {
-            self.body.truncate(start);
+            self.tail.truncate(start);
             self.error(error);
         } else if len <= INLINE_MAX {
-            let short = slot::inline(kind, &self.body[start..]);
-            self.body.truncate(start);
+            let short = slot::inline(kind, &self.tail[start..]);
+            self.tail.truncate(start);
             self.put(short);
         } else if len < BIG_VALUE {
-            self.put(slot::outline(kind, place::TAIL, len_u32(len), len_u32(start)));
+            let offset = self.slots_end + start;
+            self.put(slot::outline(kind, place::TAIL, len_u32(len), len_u32(offset)));
         } else {
-            let long = self.body.split_off(start);
+            let long = self.tail.split_off(start);
             self.var_shared(kind, long.into());
         }
     }

@@ -5,7 +5,9 @@
 
 use bytes::Bytes;
 
-use crate::layout::{ANCHOR_LEN, BIG_VALUE, HAS_BIG, HEADER_LEN, MAX_DEPTH, u16_at, u32_at, u64_at};
+use crate::layout::{
+    ANCHOR_LEN, BIG_VALUE, HAS_BIG, HEADER_LEN, MAX_DEPTH, u16_at, u32_at, u64_at,
+};
 use crate::slot::{self, INLINE_MAX, SLOT_LEN, Slot, kind, place};
 
 /// What is wrong with a row from the wire.
@@ -68,12 +70,8 @@ pub(crate) fn row(bytes: &[u8], big: &[Bytes], big_used: &mut usize) -> Result<u
     }
 
     let before = *big_used;
-    let mut body = Body {
-        bytes: &bytes[body_start..length],
-        tail: arity * SLOT_LEN,
-        big,
-        big_used: before,
-    };
+    let mut body =
+        Body { bytes: &bytes[body_start..length], tail: arity * SLOT_LEN, big, big_used: before };
     for field in 0..arity {
         body.field(field)?;
     }

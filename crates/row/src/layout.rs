@@ -103,11 +103,7 @@ impl Anchor {
 
     #[inline]
     pub(crate) fn decode(bytes: &[u8]) -> Anchor {
-        Anchor {
-            task: TaskId(u32_at(bytes, 0)),
-            root: u64_at(bytes, 4),
-            edge: u64_at(bytes, 12),
-        }
+        Anchor { task: TaskId(u32_at(bytes, 0)), root: u64_at(bytes, 4), edge: u64_at(bytes, 12) }
     }
 }
 

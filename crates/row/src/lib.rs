@@ -37,6 +37,7 @@ mod builder;
 mod from_field;
 mod opaque;
 mod row;
+mod row_error;
 mod to_field;
 mod values;
 
@@ -50,7 +51,7 @@ mod wire;
 mod key;
 
 pub use batch::{Batch, Cursor};
-pub use builder::{RowBuilder, RowError};
+pub use builder::RowBuilder;
 pub use bytes::Bytes;
 pub use check::RowFault;
 pub use field::FieldRef;
@@ -61,6 +62,7 @@ pub use nested::{ListIter, ListRef, MapIter, MapRef};
 pub use opaque::Opaque;
 pub use owned_row::OwnedRow;
 pub use row::Row;
+pub use row_error::RowError;
 pub use row_ref::RowRef;
 pub use storm_model::{TaskId, Value};
 pub use to_field::ToField;

@@ -5,7 +5,7 @@ use bincode::{ErrorKind, Options};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::builder::RowError;
+use crate::row_error::RowError;
 
 /// A serde type as a field of a row.
 ///

@@ -48,11 +48,31 @@ pub(crate) fn fixed(kind: u8, value: u64) -> Slot {
 /// A value of at most [`INLINE_MAX`] bytes.
 #[inline]
 pub(crate) fn inline(kind: u8, bytes: &[u8]) -> Slot {
-    let mut slot = NULL;
-    slot[0] = kind | place::INLINE;
-    slot[1] = bytes.len() as u8;
-    slot[2..2 + bytes.len()].copy_from_slice(bytes);
-    slot
+    let head = u16::from_le_bytes([kind | place::INLINE, bytes.len() as u8]);
+    (u128::from(head) | (short(bytes) << 16)).to_le_bytes()
+}
+
+/// Up to [`INLINE_MAX`] bytes as a number, zeros behind them. Two reads that overlap cover any
+/// length of a class, where they agree; a copy of unknown length would be a call of `memcpy`.
+#[inline]
+fn short(bytes: &[u8]) -> u128 {
+    let len = bytes.len();
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+        u128::from(first) | (u128::from(last) << (8 * (len - 8)))
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        u128::from(u64::from(first) | (u64::from(last) << (8 * (len - 4))))
+    } else if let (Some(first), Some(last)) = (bytes.first(), bytes.last()) {
+        let (middle, last_at) = (len / 2, len - 1);
+        u128::from(
+            u32::from(*first)
+                | (u32::from(bytes[middle]) << (8 * middle))
+                | (u32::from(*last) << (8 * last_at)),
+        )
+    } else {
+        0
+    }
 }
 
 /// A longer value: `at` is its offset in the body, or its index in the list of big values.

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use storm_model::Value;
 
-use crate::builder::{RowBuilder, RowError};
+use crate::builder::RowBuilder;
 use crate::field::FieldRef;
 use crate::nested::{ListRef, MapRef};
 use crate::opaque::Opaque;
+use crate::row_error::RowError;
 
 /// A value that can be written as a field.
 ///

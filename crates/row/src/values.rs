@@ -27,9 +27,6 @@ pub fn row_bytes(anchors: usize, values: Values<'_>) -> usize {
 }
 
 impl<'a> Values<'a> {
-    pub(crate) const EMPTY: Values<'static> =
-        Values { body: &[], big: &[], arity: 0, has_big: false };
-
     #[inline]
     pub(crate) fn new(body: &'a [u8], big: &'a [Bytes], arity: usize, has_big: bool) -> Self {
         Values { body, big, arity: arity as u32, has_big }

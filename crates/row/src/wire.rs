@@ -113,11 +113,11 @@ impl Batch {
         out.reserve(self.wire_len());
         out.extend_from_slice(&WIRE_VERSION.to_le_bytes());
         out.extend_from_slice(&[0; 2]);
-        out.extend_from_slice(&len_u32(self.big.len()).to_le_bytes());
-        out.extend_from_slice(&(self.starts.len() as u64).to_le_bytes());
-        out.extend_from_slice(&(self.arena.len() as u64).to_le_bytes());
-        out.extend_from_slice(&self.arena);
-        for value in &self.big {
+        out.extend_from_slice(&len_u32(self.big().len()).to_le_bytes());
+        out.extend_from_slice(&(self.row_count() as u64).to_le_bytes());
+        out.extend_from_slice(&(self.rows().len() as u64).to_le_bytes());
+        out.extend_from_slice(self.rows());
+        for value in self.big() {
             out.extend_from_slice(&len_u32(value.len()).to_le_bytes());
             out.extend_from_slice(value);
         }
@@ -125,7 +125,7 @@ impl Batch {
 
     /// Bytes of the batch's wire form.
     pub fn wire_len(&self) -> usize {
-        HEAD_LEN + self.byte_len() + 4 * self.big.len()
+        HEAD_LEN + self.byte_len() + 4 * self.big().len()
     }
 
     /// Reads a batch's wire form, which must be all of `bytes`, and checks all of it: afterwards
@@ -168,7 +168,7 @@ impl Batch {
         let big = read_big(rest, big_count)?;
         let starts = check_rows(arena, row_count as usize, &big, limits)?;
         let big_bytes = big.iter().map(Bytes::len).sum();
-        Ok(Batch { arena: arena.to_vec(), starts, big, big_bytes })
+        Ok(Batch::of_parts(arena.to_vec(), starts, big, big_bytes))
     }
 }
 

@@ -1,15 +1,112 @@
 //! Which hat does this process wear: describe, local or worker?
+//!
+//! The mode comes by environment variables, so that the arguments stay the user's: all modes build
+//! the same topology from the same arguments.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use storm_topology::Topology;
 
+use crate::{describe, local, logging};
+
+/// What this process is to do; absent: run the topology here.
+pub const MODE_VARIABLE: &str = "STORM_RS_MODE";
+/// File that describe mode writes to.
+pub const DESCRIBE_OUT_VARIABLE: &str = "STORM_RS_DESCRIBE_OUT";
+
+/// What a topology binary was started for.
+enum Mode {
+    Local,
+    Describe(PathBuf),
+}
+
 /// Runs a topology: the one call of a topology's `main`.
+///
+/// `build` makes the topology, from the program's arguments or from nothing; it must make the same
+/// one wherever the same arguments are given. The binary, run as it is, runs the topology in this
+/// process until Ctrl-C, or until every spout is done and everything is processed. `storm-rs submit`
+/// runs the same binary to describe the topology and, on the cluster's machines, to work on it.
+///
+/// Read from the environment in a local run: `STORM_RS_CONF` (a storm.yaml),
+/// `STORM_RS_TOPOLOGY_CONF` (configuration of this topology, above its code's),
+/// `STORM_RS_WAIT_SECS` (how long Ctrl-C waits for pending trees; default
+/// `topology.message.timeout.secs`), `RUST_LOG`.
+///
+/// Exit codes: 0 all is processed; 1 the topology is invalid or could not start, a component broke
+/// its own declarations, or Ctrl-C left something unprocessed; 130 after a second Ctrl-C.
+///
+/// ```no_run
+/// use std::process::ExitCode;
+/// use storm_rs::prelude::*;
+///
+/// fn topology() -> Result<Topology, TopologyError> {
+///     let t = TopologyBuilder::new();
+///     // t.set_spout(..), t.set_bolt(..)
+///     t.build()
+/// }
+///
+/// fn main() -> ExitCode {
+///     storm_rs::run("my-topology", topology)
+/// }
+/// ```
 pub fn run<E>(name: &str, build: impl FnOnce() -> Result<Topology, E>) -> ExitCode
 where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let _ = (name, build);
-    ExitCode::FAILURE
+    let outcome = take_mode().and_then(|mode| {
+        let topology = build().map_err(|e| -> Box<dyn Error + Send + Sync> {
+            format!("topology '{name}': {}", chain(&*e.into())).into()
+        })?;
+        match mode {
+            Mode::Describe(out) => {
+                describe::write(name, &topology, &out)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Mode::Local => Ok(local::run(name, topology)?),
+        }
+    });
+    outcome.unwrap_or_else(|error| {
+        logging::print_error(&chain(&*error));
+        ExitCode::FAILURE
+    })
+}
+
+/// Reads the mode and removes it from the environment, so that children do not inherit it.
+fn take_mode() -> Result<Mode, Box<dyn Error + Send + Sync>> {
+    let mode = std::env::var(MODE_VARIABLE).ok();
+    let out = std::env::var_os(DESCRIBE_OUT_VARIABLE).map(PathBuf::from);
+    #[expect(unsafe_code, reason = "the environment of children is part of the contract")]
+    // SAFETY: this is the first thing that main does; no other thread of this process exists that
+    // could read the environment at the same time. `run` documents that it is main's one call.
+    unsafe {
+        std::env::remove_var(MODE_VARIABLE);
+        std::env::remove_var(DESCRIBE_OUT_VARIABLE);
+    }
+    match (mode.as_deref(), out) {
+        (None | Some("local"), _) => Ok(Mode::Local),
+        (Some("describe"), Some(out)) => Ok(Mode::Describe(out)),
+        (Some("describe"), None) => {
+            Err(format!("{MODE_VARIABLE}=describe needs {DESCRIBE_OUT_VARIABLE}, the file to write to").into())
+        }
+        (Some(other), _) => {
+            Err(format!("{MODE_VARIABLE}={other} is not known to this binary; it knows: describe, local").into())
+        }
+    }
+}
+
+/// A message with those of its causes.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
 }

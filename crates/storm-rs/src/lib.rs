@@ -1,6 +1,20 @@
 //! storm-rs: Apache Storm's model, native.
 
 pub mod entry;
+pub mod describe;
+pub mod configure;
+mod local;
+mod progress;
+mod logging;
+
+/// The engine, for those who run topologies from code of their own.
+pub mod engine {
+    pub use storm_engine::*;
+}
+/// Configuration keys, for those who load configuration from code of their own.
+pub mod config {
+    pub use storm_config::*;
+}
 
 pub use entry::run;
 pub use storm_model::{ComponentId, Fields, GroupingSpec, StreamId, TaskId, Time, Value};
@@ -15,3 +29,8 @@ pub mod prelude {
         SpoutOutput, TaskContext, TaskId, Topology, TopologyBuilder, TopologyError, Tuple, Value, run, values,
     };
 }
+
+/// Compiles the code on this page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/semantics.md")]
+struct SemanticsDoc;

@@ -65,6 +65,14 @@ impl Topology {
         if !spec.tasks_fixed {
             spec.tasks = executors;
         }
+        self.check()
+    }
+
+    /// Whether it can run as it is.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn check(&self) -> Result<(), TopologyError> {
         match problems(&self.spec) {
             found if found.is_empty() => Ok(()),
             found => Err(TopologyError::new(found)),

@@ -139,6 +139,9 @@ pub enum EmitError {
         "'{component}' emitted {row_bytes} more bytes while {waiting_bytes} bytes wait for slower receivers: above the worker's memory budget of {budget_bytes} bytes (topology.worker.max.heap.size.mb)"
     )]
     OverBudget { component: ComponentId, row_bytes: u64, waiting_bytes: u64, budget_bytes: u64 },
+    /// All 2^24 slots of the spout task's ledger are pending.
+    #[error("'{component}' has 16,777,215 tuples pending: it emits many from one next_tuple; emit fewer per call")]
+    TooManyPending { component: ComponentId },
     /// The row would travel round a cycle that is full; its trees fail with `LoopBudget`.
     #[error("the cycle through '{component}' is full")]
     LoopBudget { component: ComponentId },
@@ -154,6 +157,7 @@ impl EmitError {
         !matches!(
             self,
             EmitError::OverBudget { .. }
+                | EmitError::TooManyPending { .. }
                 | EmitError::LoopBudget { .. }
                 | EmitError::Row { .. }
                 | EmitError::Key { .. }

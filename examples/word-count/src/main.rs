@@ -1,1 +1,63 @@
-fn main() {}
+//! Counts the words of a book, exactly.
+
+mod count;
+mod report;
+mod split;
+
+use std::process::ExitCode;
+
+use bounded_input::{COMMIT, Common, END, FileSpout, Writer, exit_code};
+use clap::Parser;
+use storm_rs::prelude::*;
+
+use count::Count;
+use report::Words;
+use split::{Split, Tokens};
+
+/// Rows are made by one thread and dropped by another, which other allocators are slow at.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+static ALICE: &[u8] = include_bytes!("../../data/wc-alice.txt");
+
+/// Counts the words of a text.
+#[derive(Parser, Clone, Debug)]
+#[command(version)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+
+    /// What a word is
+    #[arg(long, value_enum, default_value_t = Tokens::Fields)]
+    tokens: Tokens,
+
+    /// Executors that read lines
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    lines: u32,
+
+    /// Executors that split lines
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    split: u32,
+
+    /// Executors that count words
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    count: u32,
+}
+
+fn main() -> ExitCode {
+    exit_code(storm_rs::run("word-count", || topology(Args::parse())))
+}
+
+fn topology(args: Args) -> Result<Topology, TopologyError> {
+    let Args { common, tokens, lines, split, count } = args;
+    let out = common.out.clone();
+
+    let mut t = TopologyBuilder::new();
+    t.set_spout("lines", move || FileSpout::new(&common, ALICE), lines);
+    t.set_bolt("split", move || Split::new(tokens), split).shuffle_grouping("lines");
+    t.set_bolt("count", Count::default, count).fields_grouping("split", ["word"]).all_grouping(("lines", END));
+    t.set_bolt("report", move || Writer::new(Words::new(out.clone())), 1)
+        .global_grouping("count")
+        .global_grouping(("lines", COMMIT));
+    t.build()
+}

@@ -31,7 +31,7 @@ table! {
     "topology.component.cpu.pcore.percent": float(true, 10.0).per_component();
     /// Further resources that an executor is reckoned with, by name.
     "topology.component.resources.map": opt_number_map().per_component();
-    /// Memory that an executor is reckoned with beside the one for waiting rows, in megabytes.
+    /// Memory outside a heap that an executor is reckoned with, in megabytes.
     "topology.component.resources.offheap.memory.mb": float(true, 0.0).per_component();
     /// Memory that an executor is reckoned with, in megabytes.
     "topology.component.resources.onheap.memory.mb": float(true, 128.0).per_component();
@@ -97,7 +97,8 @@ table! {
     /// Seconds of silence after which a component of another language counts as dead.
     "topology.subprocess.timeout.secs": opt_int(1);
     /// Tasks of the component. Unset: one per executor.
-    "topology.tasks": opt_int(0).per_component();
+    "topology.tasks": opt_int(1).per_component()
+        .ours("Storm takes 0 for a component that never runs; here that is an error");
     /// Seconds between two tick tuples. Unset or 0: none.
     "topology.tick.tuple.freq.secs": opt_int(0).per_component();
     /// Users named as owners of the topology beside its submitter.

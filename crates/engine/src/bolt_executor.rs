@@ -1,0 +1,594 @@
+//! Runs the tasks of a bolt: takes rows, executes, acks. One step is some 100 microseconds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use storm_model::{ComponentKind, TaskId, Time};
+use storm_row::{Batch, Cursor, RowBuilder};
+use storm_topology::{Bolt, BoltError, BoltOutput, ComponentError, EmitError, FailCause, RetainedHome, TaskHook, Tuple};
+
+use crate::acks::AckOutbox;
+use crate::credit::Grant;
+use crate::directory::Directory;
+use crate::emit::{BoltCall, BoltCounts, Emitter, InputState, Progress, resolve};
+use crate::executor::{StartError, Step, TaskMaker, earlier, stream_counts};
+use crate::lanes::{Control, Lanes, Parcel};
+use crate::outbox::row_len;
+use crate::pace::Pace;
+use crate::panics::{self, Panic};
+use crate::port::ExecutorPort;
+use crate::report::ErrorKind;
+use crate::retained::RetainedTable;
+use crate::run::Event;
+use crate::snapshot::{ExecutorSnapshot, InputCount, TaskSnapshot, latency_histogram};
+use crate::sources::Sources;
+use storm_topology::builder::BoltFactory;
+
+/// Messages handled per step.
+const MESSAGES_PER_STEP: usize = 64;
+/// How often load-aware groupings look at loads.
+pub(crate) const LOAD_REFRESH: Duration = Duration::from_secs(1);
+/// Panics in a row from which on a task pauses.
+pub(crate) const PATIENCE: u32 = 10;
+
+/// The tasks of one bolt executor and all that they need.
+pub(crate) struct BoltExecutor {
+    pub(crate) me: u32,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) lanes: Lanes,
+    pub(crate) port: Arc<ExecutorPort>,
+    pub(crate) home: Arc<dyn RetainedHome>,
+    pub(crate) sources: Sources,
+    pub(crate) builder: RowBuilder,
+    pub(crate) emitter: Emitter,
+    pub(crate) acks: AckOutbox,
+    pub(crate) maker: TaskMaker,
+    pub(crate) factory: BoltFactory,
+    pub(crate) tasks: Vec<BoltTask>,
+    pub(crate) tick: Option<Duration>,
+    /// Whether an edge that closes a cycle ends here.
+    pub(crate) has_loop_input: bool,
+    pub(crate) state: BoltState,
+}
+
+/// One task.
+pub(crate) struct BoltTask {
+    id: TaskId,
+    bolt: Box<dyn Bolt>,
+    hooks: Vec<Box<dyn TaskHook>>,
+    incarnation: u64,
+    counts: BoltCounts,
+    /// By input.
+    executed: Vec<u64>,
+    /// Panics since the last success.
+    panics: u32,
+    /// The new instance after a panic could not be prepared yet.
+    is_broken: bool,
+}
+
+/// What changes from step to step.
+pub(crate) struct BoltState {
+    retained: RetainedTable,
+    data: Hand,
+    looped: Hand,
+    progress: Progress,
+    /// Rank of the task whose call is running.
+    running: usize,
+    /// Whether the running call executes a row, and of which hand.
+    row_of: Option<Source>,
+    pace: Pace,
+    window: i64,
+    last_step: Time,
+    was_busy: bool,
+    step_rows: usize,
+    returned: Grant,
+    taken: u64,
+    next_tick: Option<Time>,
+    next_refresh: Time,
+    paused_until: Option<Time>,
+    wake: Vec<u32>,
+}
+
+impl BoltState {
+    pub(crate) fn new(message_timeout: Duration, tick: Option<Duration>, now: Time) -> BoltState {
+        BoltState {
+            retained: RetainedTable::default(),
+            data: Hand::default(),
+            looped: Hand::default(),
+            progress: Progress { state: InputState::None, edges: 0 },
+            running: 0,
+            row_of: None,
+            pace: Pace::new(message_timeout),
+            window: 1,
+            last_step: now,
+            was_busy: false,
+            step_rows: 0,
+            returned: Grant::default(),
+            taken: 0,
+            next_tick: tick.map(|t| now + t),
+            next_refresh: now + LOAD_REFRESH,
+            paused_until: None,
+            wake: Vec::new(),
+        }
+    }
+}
+
+/// The batch being worked on.
+#[derive(Default)]
+struct Hand {
+    parcel: Option<Parcel>,
+    cursor: Cursor,
+    /// The row being executed.
+    current: Cursor,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Source {
+    Data,
+    Looped,
+}
+
+impl BoltTask {
+    /// Makes and prepares a task.
+    pub(crate) fn start(
+        maker: &TaskMaker,
+        factory: &BoltFactory,
+        id: TaskId,
+        inputs: usize,
+    ) -> Result<BoltTask, StartError> {
+        let (bolt, hooks) = prepare(maker, factory, id, 1).map_err(|error| StartError {
+            component: maker.component.clone(),
+            task: id,
+            message: error.chain(),
+        })?;
+        Ok(BoltTask {
+            id,
+            bolt,
+            hooks,
+            incarnation: 1,
+            counts: BoltCounts::default(),
+            executed: vec![0; inputs],
+            panics: 0,
+            is_broken: false,
+        })
+    }
+}
+
+type Prepared = (Box<dyn Bolt>, Vec<Box<dyn TaskHook>>);
+
+fn prepare(
+    maker: &TaskMaker,
+    factory: &BoltFactory,
+    task: TaskId,
+    incarnation: u64,
+) -> Result<Prepared, ComponentError> {
+    let ctx = maker.context(task, incarnation);
+    let bolt = panics::guard(|| {
+        let mut bolt = factory();
+        bolt.prepare(&ctx)?;
+        Ok::<_, ComponentError>(bolt)
+    })??;
+    Ok((bolt, ctx.take_hooks()))
+}
+
+impl BoltExecutor {
+    /// Does some 100 microseconds of work.
+    pub(crate) fn step(&mut self, now: Time) -> Step {
+        self.keep_pace(now);
+        if self.take_control(now) {
+            return Step::Ended;
+        }
+        self.emitter.outbox.retry();
+        if now >= self.state.next_refresh {
+            self.state.next_refresh = now + LOAD_REFRESH;
+            self.emitter.refresh_loads();
+        }
+        if !self.is_held(now) {
+            self.take_messages(now);
+            self.run_ticks(now);
+            self.run_rows(now);
+        }
+        self.return_credit();
+        if self.emitter.outbox.flush_if_old(now) {
+            self.acks.flush();
+        }
+        self.end_step(now)
+    }
+
+    /// Whether no input may be taken: no credit downstream, or a pause after panics.
+    fn is_held(&mut self, now: Time) -> bool {
+        if self.emitter.outbox.is_blocked() {
+            return true;
+        }
+        let Some(until) = self.state.paused_until else { return false };
+        if now < until {
+            return true;
+        }
+        self.state.paused_until = None;
+        for rank in 0..self.tasks.len() {
+            if self.tasks[rank].is_broken {
+                self.rebuild(rank, now);
+            }
+        }
+        self.state.paused_until.is_some()
+    }
+
+    fn end_step(&mut self, now: Time) -> Step {
+        let is_held = self.emitter.outbox.is_blocked() || self.state.paused_until.is_some();
+        let has_input = self.has_input();
+        self.state.was_busy = has_input || self.state.step_rows > 0;
+        if has_input && !is_held || !self.lanes.control.is_empty() {
+            self.publish();
+            return Step::Busy;
+        }
+        // About to wait: everything goes out first. That is why a DAG cannot wedge.
+        self.emitter.outbox.flush(now, true);
+        self.acks.flush();
+        self.publish();
+        if self.directory.is_watched.load(std::sync::atomic::Ordering::SeqCst) {
+            let _ = self.port.events.send(Event::Idle);
+        }
+        let tick = self.state.next_tick.filter(|_| !is_held);
+        Step::Wait(earlier(tick, self.state.paused_until))
+    }
+
+    fn has_input(&self) -> bool {
+        let BoltState { data, looped, .. } = &self.state;
+        data.parcel.is_some()
+            || looped.parcel.is_some()
+            || !self.lanes.data.is_empty()
+            || !self.lanes.looped.is_empty()
+            || !self.lanes.messages.is_empty()
+    }
+
+    fn publish(&self) {
+        let address = &self.directory[self.me];
+        address.traffic.publish(self.emitter.outbox.sent(), self.state.taken, self.state.retained.len() as u64, 0);
+    }
+
+    /// Measures the last step and sizes the window by it.
+    fn keep_pace(&mut self, now: Time) {
+        let state = &mut self.state;
+        if state.was_busy {
+            state.pace.observe(state.step_rows, now.since(state.last_step));
+            let window = state.pace.window();
+            // Small changes are not worth a lock.
+            if window < state.window || window > state.window + state.window / 8 {
+                state.window = window;
+                self.directory[self.me].account.resize(window, &mut state.wake);
+                self.directory.wake_all(&mut state.wake);
+            }
+        }
+        state.last_step = now;
+        state.step_rows = 0;
+    }
+
+    fn return_credit(&mut self) {
+        let state = &mut self.state;
+        if state.returned != Grant::default() {
+            let returned = std::mem::take(&mut state.returned);
+            self.directory[self.me].account.give_back(returned, &mut state.wake);
+            self.directory.wake_all(&mut state.wake);
+        }
+    }
+
+    /// True when it is told to stop.
+    fn take_control(&mut self, now: Time) -> bool {
+        while let Some(control) = self.lanes.control.take() {
+            match control {
+                Control::Resolve(key, resolution) => {
+                    if let Some((rank, is_ack)) =
+                        resolve(&mut self.state.retained, &mut self.acks, key, resolution)
+                    {
+                        let task = &mut self.tasks[rank];
+                        task.counts.retained -= 1;
+                        let id = task.id;
+                        if is_ack {
+                            task.counts.acked += 1;
+                            task.hooks.iter_mut().for_each(|h| h.bolt_ack(id));
+                        } else {
+                            task.counts.failed += 1;
+                            task.hooks.iter_mut().for_each(|h| h.bolt_fail(id));
+                        }
+                    }
+                }
+                Control::Snapshot(reply) => {
+                    let _ = reply.send(self.snapshot(now));
+                }
+                Control::Stop => {
+                    self.stop(now);
+                    return true;
+                }
+                // For spouts.
+                Control::Start | Control::Activate | Control::Deactivate | Control::Hasten => {}
+            }
+        }
+        false
+    }
+
+    fn take_messages(&mut self, now: Time) {
+        for _ in 0..MESSAGES_PER_STEP {
+            if self.is_held(now) {
+                return;
+            }
+            let Some((task, message)) = self.lanes.messages.take() else { return };
+            self.state.taken += 1;
+            let rank = self.rank(task);
+            self.call(rank, now, |bolt, out| bolt.on_message(message, out));
+        }
+    }
+
+    fn run_ticks(&mut self, now: Time) {
+        let (Some(due), Some(every)) = (self.state.next_tick, self.tick) else { return };
+        if now < due {
+            return;
+        }
+        // A tick that was missed is not made up for.
+        self.state.next_tick = Some(if due + every > now { due + every } else { now + every });
+        for rank in 0..self.tasks.len() {
+            self.call(rank, now, |bolt, out| bolt.on_tick(out));
+        }
+    }
+
+    /// Calls the user's code without an input.
+    fn call(
+        &mut self,
+        rank: usize,
+        now: Time,
+        user_code: impl FnOnce(&mut dyn Bolt, &mut BoltOutput<'_>) -> Result<(), BoltError>,
+    ) {
+        self.state.running = rank;
+        self.state.row_of = None;
+        self.state.progress = Progress { state: InputState::None, edges: 0 };
+        let outputs = self.emitter.outputs.clone();
+        let task = &mut self.tasks[rank];
+        let mut call = BoltCall {
+            emitter: &mut self.emitter,
+            acks: &mut self.acks,
+            retained: &mut self.state.retained,
+            port: &self.port,
+            home: &self.home,
+            sources: &self.sources,
+            hooks: &mut task.hooks,
+            counts: &mut task.counts,
+            rank,
+            now,
+            input: None,
+            progress: &mut self.state.progress,
+        };
+        let mut out = BoltOutput::new(&outputs, &mut self.builder, &mut call);
+        let bolt = &mut *task.bolt;
+        let result = panics::guard(|| {
+            let result = user_code(bolt, &mut out);
+            (result, out.into_error())
+        });
+        match result {
+            Ok((Ok(()), None)) => {}
+            Ok((Err(error), _)) => self.port.report(self.tasks[rank].id, &error),
+            Ok((Ok(()), Some(error))) => self.port.report(self.tasks[rank].id, &ComponentError::from(*error)),
+            Err(panic) => self.recover(panic, now),
+        }
+    }
+
+    fn run_rows(&mut self, now: Time) {
+        let limit = self.state.pace.rows_per_step();
+        while self.state.step_rows < limit && !self.is_held(now) && self.fill_hands() {
+            // One guard around many rows: the row at which a panic happened is noted in `state`.
+            if let Err(panic) = panics::guard(|| self.run_hand(limit, now)) {
+                self.recover(panic, now);
+            }
+        }
+    }
+
+    /// Takes the next batches off the lanes; false when there is no row.
+    fn fill_hands(&mut self) -> bool {
+        let BoltExecutor { lanes, state, directory, .. } = self;
+        for (hand, lane) in [(&mut state.looped, &lanes.looped), (&mut state.data, &lanes.data)] {
+            if let Some(parcel) = hand.parcel.take_if(|p| p.batch.peek(hand.cursor).is_none()) {
+                directory[parcel.origin].recycle(parcel.batch);
+            }
+            if hand.parcel.is_none() {
+                hand.parcel = lane.take();
+                hand.cursor = Cursor::default();
+            }
+        }
+        state.looped.parcel.is_some() || state.data.parcel.is_some()
+    }
+
+    /// Executes rows of the batches in hand: those of cycles first, so that cycles run dry.
+    fn run_hand(&mut self, limit: usize, now: Time) {
+        let BoltExecutor {
+            lanes,
+            port,
+            home,
+            sources,
+            builder,
+            emitter,
+            acks,
+            tasks,
+            has_loop_input,
+            state,
+            directory,
+            maker,
+            ..
+        } = self;
+        let outputs = emitter.outputs.clone();
+        let first = maker.executor.first.0;
+        let BoltState { retained, data, looped, progress, running, row_of, step_rows, returned, taken, .. } = state;
+        let is_loop = looped.parcel.is_some();
+        let (hand, source) = if is_loop { (looped, Source::Looped) } else { (data, Source::Data) };
+        let Some(parcel) = &hand.parcel else { return };
+        let batch: &Batch = &parcel.batch;
+        while *step_rows < limit && !emitter.outbox.is_blocked() {
+            hand.current = hand.cursor;
+            let Some(row) = batch.next(&mut hand.cursor) else { return };
+            *step_rows += 1;
+            *taken += 1;
+            if is_loop {
+                if directory.budget.leave_loop(row_len(row)) {
+                    let mut paused = directory.above_cycles.clone();
+                    directory.wake_all(&mut paused);
+                }
+            } else {
+                returned.rows += 1;
+                returned.bytes += row_len(row) as i64;
+            }
+            let rank = (row.target().0 - first) as usize;
+            let task = &mut tasks[rank];
+            *running = rank;
+            *row_of = Some(source);
+            *progress = Progress { state: InputState::Open, edges: 0 };
+            task.executed[sources.input(row.source(), row.stream())] += 1;
+            let tuple = Tuple::new(row, sources.info(row.source(), row.stream()));
+            if !task.hooks.is_empty() {
+                task.hooks.iter_mut().for_each(|h| h.bolt_execute(task.id, &tuple));
+            }
+            let mut call = BoltCall {
+                emitter,
+                acks,
+                retained,
+                port,
+                home,
+                sources,
+                hooks: &mut task.hooks,
+                counts: &mut task.counts,
+                rank,
+                now,
+                input: Some(row),
+                progress,
+            };
+            let mut out = BoltOutput::new(&outputs, builder, &mut call);
+            let result = task.bolt.execute(&tuple, &mut out);
+            let emit_error = out.into_error();
+            if result.is_ok() && emit_error.is_none() {
+                call.ack_input();
+                task.panics = 0;
+            } else {
+                fail(&mut call, result, emit_error);
+            }
+            *row_of = None;
+            if *has_loop_input && !is_loop && !lanes.looped.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// The user's code panicked: fails the row it was at and gives the task a new instance.
+    #[cold]
+    fn recover(&mut self, panic: Panic, now: Time) {
+        let rank = self.state.running;
+        let BoltState { data, looped, row_of, progress, .. } = &mut self.state;
+        if let Some(source) = row_of.take() {
+            let hand = if source == Source::Looped { looped } else { data };
+            let row = hand.parcel.as_ref().and_then(|p| p.batch.peek(hand.current));
+            if let (InputState::Open, Some(row)) = (progress.state, row) {
+                for anchor in row.anchors() {
+                    self.acks.fail(anchor.task, anchor.root, FailCause::Panicked);
+                }
+                self.tasks[rank].counts.failed += 1;
+            }
+        }
+        let task = &mut self.tasks[rank];
+        task.panics += 1;
+        self.port.report_as(ErrorKind::Panicked, task.id, panic.to_string());
+        self.rebuild(rank, now);
+    }
+
+    /// Gives a task a new instance; pauses when that fails or when it keeps panicking.
+    fn rebuild(&mut self, rank: usize, now: Time) {
+        let task = &mut self.tasks[rank];
+        task.incarnation += 1;
+        match prepare(&self.maker, &self.factory, task.id, task.incarnation) {
+            Ok((bolt, hooks)) => {
+                let (old, old_hooks) = (std::mem::replace(&mut task.bolt, bolt), std::mem::replace(&mut task.hooks, hooks));
+                task.is_broken = false;
+                panics::forgive(|| drop((old, old_hooks)));
+            }
+            Err(error) => {
+                task.is_broken = true;
+                task.panics = task.panics.max(PATIENCE) + 1;
+                self.port.report(task.id, &error);
+            }
+        }
+        if let Some(pause) = pause_after(self.tasks[rank].panics) {
+            self.state.paused_until = Some(now + pause);
+        }
+    }
+
+    fn stop(&mut self, now: Time) {
+        for task in &mut self.tasks {
+            if let Err(panic) = panics::guard(|| {
+                task.bolt.cleanup();
+                task.hooks.iter_mut().for_each(|h| h.cleanup());
+            }) {
+                self.port.report_as(ErrorKind::Panicked, task.id, panic.to_string());
+            }
+        }
+        self.emitter.outbox.flush(now, true);
+        self.acks.flush();
+        // Destructors are user code, too.
+        let tasks = std::mem::take(&mut self.tasks);
+        panics::forgive(|| drop(tasks));
+    }
+
+    fn rank(&self, task: TaskId) -> usize {
+        (task.0 - self.maker.executor.first.0) as usize
+    }
+
+    fn snapshot(&self, now: Time) -> ExecutorSnapshot {
+        let outputs = &self.emitter.outputs;
+        let inputs = &self.maker.worker.spec.components[&self.maker.component].inputs;
+        let task = |(rank, t): (usize, &BoltTask)| {
+            let oldest = self.state.retained.iter().filter(|e| e.task == rank).map(|e| e.since).min();
+            let executed = |(i, n): (&storm_model::InputSpec, &u64)| InputCount {
+                component: i.component.clone(),
+                stream: i.stream.clone(),
+                executed: *n,
+            };
+            TaskSnapshot {
+                task: t.id,
+                incarnation: t.incarnation,
+                streams: stream_counts(&self.emitter, outputs, rank),
+                inputs: inputs.iter().zip(&t.executed).map(executed).collect(),
+                acked: t.counts.acked,
+                failed: t.counts.failed,
+                tracked: 0,
+                pending: 0,
+                lost: 0,
+                retained: t.counts.retained,
+                oldest_retained_ns: oldest.map_or(0, |since| now.since(since).as_nanos() as u64),
+            }
+        };
+        ExecutorSnapshot {
+            component: self.maker.component.clone(),
+            kind: ComponentKind::Bolt,
+            executor: self.maker.executor,
+            tasks: self.tasks.iter().enumerate().map(task).collect(),
+            complete_latency: latency_histogram(),
+            late_acks: 0,
+            dropped: self.emitter.dropped,
+            window_rows: self.state.window,
+            credit_out: self.directory[self.me].account.outstanding().rows,
+        }
+    }
+}
+
+/// `execute` did not end well.
+#[cold]
+fn fail(call: &mut BoltCall<'_>, result: Result<(), BoltError>, emit_error: Option<Box<EmitError>>) {
+    let is_loop_full = matches!(emit_error.as_deref(), Some(EmitError::LoopBudget { .. }));
+    call.fail_input(if is_loop_full { FailCause::LoopBudget } else { FailCause::Failed });
+    let error = match (result, emit_error) {
+        (Err(error), _) => error,
+        (Ok(()), Some(error)) => ComponentError::from(*error),
+        (Ok(()), None) => return,
+    };
+    let task = call.emitter.routes[call.rank].task;
+    call.port.report(task, &error);
+}
+
+/// How long a task pauses after so many panics in a row.
+pub(crate) fn pause_after(panics: u32) -> Option<Duration> {
+    let doublings = panics.checked_sub(PATIENCE)?.min(7);
+    Some(Duration::from_millis(100 << doublings))
+}

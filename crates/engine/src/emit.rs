@@ -1,0 +1,479 @@
+//! The engine's side of `emit`: who gets the row, which edges it makes, and off into the outbox.
+
+use std::sync::Arc;
+
+use storm_model::{StreamId, TaskId, Time};
+use storm_row::{Anchor, Header, RowRef, Values, row_bytes};
+use storm_topology::{
+    AnchorTo, Anchoring, BoltSink, ComponentError, EmitError, FailCause, Outputs, Resolution, Retained,
+    RetainedHome, SpoutSink, TaskHook, Tuple,
+};
+
+use crate::acks::AckOutbox;
+use crate::ids::EdgeIds;
+use crate::ledger::{Ended, Ledger, slot_of};
+use crate::outbox::Outbox;
+use crate::port::ExecutorPort;
+use crate::retained::RetainedTable;
+use crate::routing::{RouteScratch, TaskRoutes, emit_error};
+use crate::sources::Sources;
+
+/// What all emits of one executor go through.
+pub(crate) struct Emitter {
+    pub(crate) outputs: Arc<Outputs>,
+    pub(crate) outbox: Outbox,
+    /// By rank of the task within the executor.
+    pub(crate) routes: Vec<TaskRoutes>,
+    pub(crate) edges: EdgeIds,
+    scratch: RouteScratch,
+    anchors: Vec<Anchor>,
+    is_debug: bool,
+    /// Rows that were refused because their cycle was full and that nobody waits for.
+    pub(crate) dropped: u64,
+}
+
+impl Emitter {
+    pub(crate) fn new(
+        outputs: Arc<Outputs>,
+        outbox: Outbox,
+        routes: Vec<TaskRoutes>,
+        mut edges: EdgeIds,
+        is_debug: bool,
+    ) -> Emitter {
+        let scratch = RouteScratch::new(EdgeIds::seeded(edges.next()));
+        Emitter { outputs, outbox, routes, edges, scratch, anchors: Vec::new(), is_debug, dropped: 0 }
+    }
+
+    /// Tells load-aware groupings how busy their targets are; to be called once a second.
+    pub(crate) fn refresh_loads(&mut self) {
+        for edge in self.routes.iter_mut().flat_map(|r| &mut r.streams).flat_map(|s| &mut s.edges) {
+            if let crate::grouping::Grouping::Shuffle(ring) = &mut edge.grouping
+                && ring.is_load_aware()
+            {
+                let loads: Vec<f64> = edge.links.iter().map(|&link| self.outbox.load(link)).collect();
+                ring.refresh(&loads, &mut self.scratch.random);
+            }
+        }
+    }
+
+    /// Finds who gets a row, and whether there is room for it. Nothing is sent yet.
+    #[inline]
+    fn route(
+        &mut self,
+        rank: usize,
+        stream: u16,
+        task: Option<TaskId>,
+        anchors: usize,
+        values: Values<'_>,
+    ) -> Result<(), EmitError> {
+        let routes = &mut self.routes[rank];
+        let route = &mut routes.streams[usize::from(stream)];
+        let found = match task {
+            None => route.choose(&mut self.scratch, &mut self.outbox, routes.task, values),
+            Some(task) => route.choose_direct(&mut self.scratch, task),
+        };
+        if let Err(error) = found {
+            return Err(emit_error(error, &self.outputs, stream));
+        }
+        self.check_room(anchors, values)
+    }
+
+    #[inline]
+    fn check_room(&self, anchors: usize, values: Values<'_>) -> Result<(), EmitError> {
+        let bytes = row_bytes(anchors, values);
+        if let Some((waiting_bytes, budget_bytes)) = self.outbox.over_budget(bytes) {
+            let component = self.outputs.component.clone();
+            let row_bytes = bytes as u64;
+            return Err(EmitError::OverBudget { component, row_bytes, waiting_bytes, budget_bytes });
+        }
+        if self.scratch.to.iter().any(|d| self.outbox.is_loop_full(d.link, bytes)) {
+            return Err(EmitError::LoopBudget { component: self.outputs.component.clone() });
+        }
+        Ok(())
+    }
+
+    /// Sends the row that was routed, anchored as `anchors` says after `edge` has given each copy
+    /// its edge.
+    #[inline]
+    fn send(
+        &mut self,
+        rank: usize,
+        stream: u16,
+        values: Values<'_>,
+        mut edge: impl FnMut(&mut EdgeIds, &mut Vec<Anchor>),
+    ) {
+        let Emitter { routes, scratch, outbox, edges, anchors, .. } = self;
+        let source = routes[rank].task;
+        for to in &scratch.to {
+            edge(edges, anchors);
+            let header = Header { target: to.task, source, stream };
+            outbox.push(to.link, header, anchors, values);
+        }
+        routes[rank].streams[usize::from(stream)].count(&scratch.to);
+        if self.is_debug {
+            self.log(source, stream, values);
+        }
+    }
+
+    #[cold]
+    fn log(&self, source: TaskId, stream: u16, values: Values<'_>) {
+        let to: Vec<u32> = self.scratch.to.iter().map(|d| d.task.0).collect();
+        let values: Vec<String> = values.iter().map(|v| format!("{v:?}")).collect();
+        tracing::info!(
+            component = %self.outputs.component,
+            task = source.0,
+            stream = %self.outputs.streams[usize::from(stream)].id,
+            ?to,
+            values = %values.join(", "),
+            "emit"
+        );
+    }
+
+    fn stream_id(&self, stream: u16) -> &StreamId {
+        &self.outputs.streams[usize::from(stream)].id
+    }
+}
+
+// === Bolts ===
+
+/// What has become of the input so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InputState {
+    /// No input: a tick, a message.
+    None,
+    /// To be acked or failed when `execute` returns.
+    Open,
+    /// The user has acked, failed or retained it.
+    Settled,
+}
+
+/// Counts of one bolt task.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BoltCounts {
+    pub(crate) acked: u64,
+    pub(crate) failed: u64,
+    pub(crate) retained: u64,
+}
+
+/// The output of one running call of a bolt.
+pub(crate) struct BoltCall<'a> {
+    pub(crate) emitter: &'a mut Emitter,
+    pub(crate) acks: &'a mut AckOutbox,
+    pub(crate) retained: &'a mut RetainedTable,
+    pub(crate) port: &'a Arc<ExecutorPort>,
+    pub(crate) home: &'a Arc<dyn RetainedHome>,
+    pub(crate) sources: &'a Sources,
+    pub(crate) hooks: &'a mut Vec<Box<dyn TaskHook>>,
+    pub(crate) counts: &'a mut BoltCounts,
+    /// Rank of the task within its executor.
+    pub(crate) rank: usize,
+    pub(crate) now: Time,
+    pub(crate) input: Option<RowRef<'a>>,
+    /// Survives a panic of the call.
+    pub(crate) progress: &'a mut Progress,
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    pub(crate) state: InputState,
+    /// XOR of the edges anchored to the input so far.
+    pub(crate) edges: u64,
+}
+
+impl BoltCall<'_> {
+    /// Acks the input unless that is settled.
+    #[inline]
+    pub(crate) fn ack_input(&mut self) {
+        if let (InputState::Open, Some(input)) = (self.progress.state, self.input) {
+            self.progress.state = InputState::Settled;
+            self.counts.acked += 1;
+            for anchor in input.anchors() {
+                self.acks.fold(anchor.task, anchor.root, anchor.edge ^ self.progress.edges);
+            }
+            if !self.hooks.is_empty() {
+                let task = self.task();
+                self.hooks.iter_mut().for_each(|h| h.bolt_ack(task));
+            }
+        }
+    }
+
+    /// Fails the input unless that is settled.
+    pub(crate) fn fail_input(&mut self, cause: FailCause) {
+        if let (InputState::Open, Some(input)) = (self.progress.state, self.input) {
+            self.progress.state = InputState::Settled;
+            self.counts.failed += 1;
+            for anchor in input.anchors() {
+                self.acks.fail(anchor.task, anchor.root, cause);
+            }
+            let task = self.task();
+            self.hooks.iter_mut().for_each(|h| h.bolt_fail(task));
+        }
+    }
+
+    fn task(&self) -> TaskId {
+        self.emitter.routes[self.rank].task
+    }
+
+    /// Roots and edges of a row anchored to several tuples: one new edge for each tuple, in all of
+    /// its trees; a tree of several of them gets the XOR (Storm's `BoltOutputCollectorImpl`).
+    fn emit_multi_anchored(
+        &mut self,
+        stream: u16,
+        values: Values<'_>,
+        anchors: &[AnchorTo<'_>],
+    ) -> Result<(), EmitError> {
+        let mut keys: Vec<Option<u64>> = Vec::with_capacity(anchors.len());
+        for anchor in anchors {
+            let key = match anchor {
+                AnchorTo::Input(_) => None,
+                AnchorTo::Retained(retained) => {
+                    let is_held = retained.is_from(self.home) && self.retained.get(retained.key()).is_some();
+                    if !is_held {
+                        let component = self.emitter.outputs.component.clone();
+                        return Err(EmitError::ForeignAnchor { component });
+                    }
+                    Some(retained.key())
+                }
+            };
+            // A tuple named twice is one anchor.
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        let (input, state) = (self.input, self.progress.state);
+        let (retained, input_edges) = (&mut *self.retained, &mut self.progress.edges);
+        self.emitter.send(self.rank, stream, values, |edges, out| {
+            out.clear();
+            for key in &keys {
+                let edge = edges.next();
+                match key {
+                    None => {
+                        // Once acked or failed, the input anchors nothing.
+                        let Some(input) = input.filter(|_| state == InputState::Open) else { continue };
+                        *input_edges ^= edge;
+                        input.anchors().for_each(|a| merge(out, a, edge));
+                    }
+                    Some(key) => {
+                        let Some(entry) = retained.get(*key) else { continue };
+                        entry.edges ^= edge;
+                        entry.anchors.iter().for_each(|a| merge(out, *a, edge));
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// The row would enter a cycle that is full: its trees fail; a row without trees is dropped.
+    #[cold]
+    fn refuse_loop(&mut self, anchoring: Anchoring<'_>, error: EmitError) -> Result<(), EmitError> {
+        let mut anchors: Vec<Anchor> = Vec::new();
+        match anchoring {
+            Anchoring::None => {}
+            Anchoring::Input => anchors.extend(self.input.iter().flat_map(|i| i.anchors())),
+            Anchoring::To(to) => {
+                for to in to {
+                    match to {
+                        AnchorTo::Input(tuple) => anchors.extend(tuple.row().anchors()),
+                        AnchorTo::Retained(r) => {
+                            anchors.extend(self.retained.get(r.key()).iter().flat_map(|e| &e.anchors));
+                        }
+                    }
+                }
+            }
+        }
+        for anchor in &anchors {
+            self.acks.fail(anchor.task, anchor.root, FailCause::LoopBudget);
+        }
+        if anchors.is_empty() {
+            self.emitter.dropped += 1;
+            return Ok(());
+        }
+        Err(error)
+    }
+}
+
+fn merge(out: &mut Vec<Anchor>, anchor: Anchor, edge: u64) {
+    match out.iter_mut().find(|a| a.root == anchor.root && a.task == anchor.task) {
+        Some(same) => same.edge ^= edge,
+        None => out.push(Anchor { edge, ..anchor }),
+    }
+}
+
+impl BoltSink for BoltCall<'_> {
+    #[inline]
+    fn emit(
+        &mut self,
+        stream: u16,
+        task: Option<TaskId>,
+        anchoring: Anchoring<'_>,
+        values: Values<'_>,
+    ) -> Result<(), EmitError> {
+        let anchor_count = match (anchoring, self.input) {
+            (Anchoring::Input, Some(input)) if self.progress.state == InputState::Open => input.anchor_count(),
+            _ => 0,
+        };
+        match self.emitter.route(self.rank, stream, task, anchor_count, values) {
+            Ok(()) => {}
+            Err(error @ EmitError::LoopBudget { .. }) => return self.refuse_loop(anchoring, error),
+            Err(error) => return Err(error),
+        }
+        match anchoring {
+            Anchoring::To(anchors) => self.emit_multi_anchored(stream, values, anchors)?,
+            Anchoring::Input if anchor_count > 0 => {
+                let input = self.input.expect("it has anchors");
+                let input_edges = &mut self.progress.edges;
+                self.emitter.send(self.rank, stream, values, |edges, anchors| {
+                    let edge = edges.next();
+                    *input_edges ^= edge;
+                    anchors.clear();
+                    anchors.extend(input.anchors().map(|a| Anchor { edge, ..a }));
+                });
+            }
+            _ => self.emitter.send(self.rank, stream, values, |_, anchors| anchors.clear()),
+        }
+        if !self.hooks.is_empty() {
+            let (task, targets) = (self.task(), self.emitter.scratch.to.len());
+            let stream = self.emitter.stream_id(stream);
+            self.hooks.iter_mut().for_each(|h| h.emit(task, stream, values, targets));
+        }
+        Ok(())
+    }
+
+    fn ack(&mut self, _: RowRef<'_>) {
+        self.ack_input();
+    }
+
+    fn fail(&mut self, _: RowRef<'_>) {
+        self.fail_input(FailCause::Failed);
+    }
+
+    fn retain(&mut self, input: &Tuple<'_>) -> Retained {
+        let row = input.row();
+        let source = self.sources.info_arc(row.source(), row.stream());
+        if self.progress.state != InputState::Open {
+            // Settled already: the handle's ack and fail will find nothing.
+            return Retained::new(input, source, u64::MAX, self.home.clone());
+        }
+        self.progress.state = InputState::Settled;
+        self.counts.retained += 1;
+        let key = self.retained.add(self.rank, row.anchors().collect(), self.progress.edges, self.now);
+        Retained::new(input, source, key, self.home.clone())
+    }
+
+    fn reset_timeout(&mut self, input: RowRef<'_>) {
+        for anchor in input.anchors() {
+            self.acks.reset(anchor.task, anchor.root);
+        }
+    }
+
+    fn report_error(&mut self, error: ComponentError) {
+        self.port.report(self.task(), &error);
+    }
+}
+
+/// Carries out what became of a retained tuple. Returns the rank of its task and whether it was
+/// acked, when it is settled now.
+pub(crate) fn resolve(
+    retained: &mut RetainedTable,
+    acks: &mut AckOutbox,
+    key: u64,
+    resolution: Resolution,
+) -> Option<(usize, bool)> {
+    if resolution == Resolution::ResetTimeout {
+        for anchor in &retained.get(key)?.anchors {
+            acks.reset(anchor.task, anchor.root);
+        }
+        return None;
+    }
+    let entry = retained.remove(key)?;
+    let is_ack = resolution == Resolution::Ack;
+    for anchor in &entry.anchors {
+        if is_ack {
+            acks.fold(anchor.task, anchor.root, anchor.edge ^ entry.edges);
+        } else {
+            acks.fail(anchor.task, anchor.root, FailCause::Failed);
+        }
+    }
+    Some((entry.task, is_ack))
+}
+
+// === Spouts ===
+
+/// The output of one running call of a spout.
+pub(crate) struct SpoutCall<'a> {
+    pub(crate) emitter: &'a mut Emitter,
+    pub(crate) ledger: &'a mut Ledger,
+    pub(crate) port: &'a Arc<ExecutorPort>,
+    pub(crate) hooks: &'a mut Vec<Box<dyn TaskHook>>,
+    /// Trees that nobody receives: acked when `next_tuple` has returned.
+    pub(crate) ended: &'a mut Vec<Ended>,
+    pub(crate) rank: usize,
+    pub(crate) now: Time,
+    pub(crate) is_tracking: bool,
+    /// Tuples of the task that were emitted with a message id, since its executor started.
+    pub(crate) tracked: &'a mut u64,
+    /// Emits of this call, tracked or not.
+    pub(crate) emits: u64,
+}
+
+impl SpoutSink for SpoutCall<'_> {
+    #[inline]
+    fn emit(
+        &mut self,
+        stream: u16,
+        task: Option<TaskId>,
+        tracked: bool,
+        values: Values<'_>,
+    ) -> Result<Option<u32>, EmitError> {
+        match self.emitter.route(self.rank, stream, task, usize::from(tracked), values) {
+            Ok(()) => {}
+            Err(EmitError::LoopBudget { .. }) if !tracked => {
+                self.emitter.dropped += 1;
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
+        let slot = if tracked {
+            let Some(root) = self.ledger.open(self.now) else {
+                let component = self.emitter.outputs.component.clone();
+                return Err(EmitError::TooManyPending { component });
+            };
+            *self.tracked += 1;
+            let mut all = 0;
+            if self.is_tracking {
+                let task = self.emitter.routes[self.rank].task;
+                self.emitter.send(self.rank, stream, values, |edges, anchors| {
+                    let edge = edges.next();
+                    all ^= edge;
+                    anchors.clear();
+                    anchors.push(Anchor { task, root, edge });
+                });
+            } else {
+                self.emitter.send(self.rank, stream, values, |_, anchors| anchors.clear());
+            }
+            self.ended.extend(self.ledger.charge(root, all));
+            Some(slot_of(root))
+        } else {
+            self.emitter.send(self.rank, stream, values, |_, anchors| anchors.clear());
+            None
+        };
+        self.emits += 1;
+        if !self.hooks.is_empty() {
+            let task = self.emitter.routes[self.rank].task;
+            let targets = self.emitter.scratch.to.len();
+            let stream = self.emitter.stream_id(stream);
+            self.hooks.iter_mut().for_each(|h| h.emit(task, stream, values, targets));
+        }
+        Ok(slot)
+    }
+
+    fn pending(&self) -> usize {
+        self.ledger.pending()
+    }
+
+    fn report_error(&mut self, error: ComponentError) {
+        self.port.report(self.emitter.routes[self.rank].task, &error);
+    }
+}

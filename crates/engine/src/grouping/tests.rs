@@ -1,0 +1,114 @@
+use proptest::prelude::*;
+use storm_row::{KeyEncoder, RowBuilder, Value};
+
+use super::*;
+
+fn hash(key: Value) -> u64 {
+    let mut builder = RowBuilder::new(1 << 20);
+    let values = builder.write_row(&[key][..]).unwrap();
+    KeyEncoder::new().hash(values, &[0]).unwrap()
+}
+
+fn shares(ring: &mut Ring, targets: usize, n: usize) -> Vec<usize> {
+    let mut got = vec![0; targets];
+    for _ in 0..n {
+        got[ring.next(|_| true) as usize] += 1;
+    }
+    got
+}
+
+#[test]
+fn turns_are_even() {
+    let mut ring = Ring::by_turns(7, &mut EdgeIds::seeded(1));
+    assert_eq!(shares(&mut ring, 7, 700), [100; 7]);
+}
+
+#[test]
+fn equal_loads_are_even_within_the_ring() {
+    let mut ring = Ring::by_load(3, &mut EdgeIds::seeded(1));
+    for share in shares(&mut ring, 3, 1000) {
+        assert!((333..=334).contains(&share), "{share}");
+    }
+}
+
+#[test]
+fn a_busy_target_loses_a_tenth_a_second_and_recovers_slowly() {
+    let mut random = EdgeIds::seeded(1);
+    let mut ring = Ring::by_load(2, &mut random);
+    for _ in 0..5 {
+        ring.refresh(&[0.9, 0.1], &mut random);
+    }
+    assert_eq!(shares(&mut ring, 2, 1000)[0] / 10, 33, "weights 50 and 100");
+    for _ in 0..5 {
+        ring.refresh(&[0.9, 0.1], &mut random);
+    }
+    assert_eq!(shares(&mut ring, 2, 1000)[0], 0, "weight 0");
+    ring.refresh(&[0.1, 0.1], &mut random);
+    assert!(shares(&mut ring, 2, 1000)[0] > 0, "weight 1");
+}
+
+#[test]
+fn a_target_without_credit_is_passed_over() {
+    let mut ring = Ring::by_turns(3, &mut EdgeIds::seeded(1));
+    for _ in 0..10 {
+        assert_ne!(ring.next(|rank| rank != 1), 1);
+    }
+    // With no credit anywhere there is still a choice.
+    assert!(ring.next(|_| false) < 3);
+}
+
+/// A change of these numbers sends keys of running topologies to other tasks.
+#[test]
+fn keys_go_where_they_always_went() {
+    let table = KeyTable::new(vec![0], 10);
+    let tasks: Vec<u32> =
+        ["the", "and", "Alice", "", "straße"].iter().map(|w| table.target(hash((*w).into()))).collect();
+    let numbers: Vec<u32> = [0, 1, -1, 1 << 40].iter().map(|n| table.target(hash(Value::Int(*n)))).collect();
+    insta_like((&tasks, &numbers));
+}
+
+fn insta_like(found: (&Vec<u32>, &Vec<u32>)) {
+    let expected = (KEYS_WORDS.to_vec(), KEYS_NUMBERS.to_vec());
+    assert_eq!((found.0.clone(), found.1.clone()), expected);
+}
+
+const KEYS_WORDS: [u32; 5] = [0, 0, 0, 0, 0];
+const KEYS_NUMBERS: [u32; 4] = [0, 0, 0, 0];
+
+#[test]
+fn key_groups_are_split_evenly() {
+    for tasks in [1, 2, 3, 7, 100] {
+        let table = KeyTable::new(vec![0], tasks);
+        let mut got = vec![0u32; tasks];
+        for group in 0..storm_row::KEY_GROUPS {
+            got[table.target(u64::from(group) << 49) as usize] += 1;
+        }
+        assert!(got.iter().max().unwrap() - got.iter().min().unwrap() <= 1, "{got:?}");
+    }
+}
+
+#[test]
+fn text_and_bytes_are_one_key() {
+    assert_eq!(hash("word".into()), hash(Value::Bytes(b"word".to_vec())));
+}
+
+proptest! {
+    #[test]
+    fn a_key_has_one_task(key in ".*", tasks in 1usize..50) {
+        let table = KeyTable::new(vec![0], tasks);
+        let first = table.target(hash(key.as_str().into()));
+        prop_assert!((first as usize) < tasks);
+        prop_assert_eq!(first, KeyTable::new(vec![0], tasks).target(hash(key.as_str().into())));
+    }
+
+    #[test]
+    fn a_partial_key_has_at_most_two_tasks_and_uses_both_evenly(key in any::<i64>(), tasks in 2usize..50) {
+        let mut partial = PartialKey::new(vec![0], tasks);
+        let mut got = vec![0; tasks];
+        for _ in 0..100 {
+            got[partial.target(hash(Value::Int(key))) as usize] += 1;
+        }
+        let used: Vec<_> = got.into_iter().filter(|n| *n > 0).collect();
+        prop_assert_eq!(used, vec![50, 50]);
+    }
+}

@@ -1,0 +1,266 @@
+//! How executors reach each other: lanes of batches, acks, control and messages, and the bell.
+//!
+//! The only file that names the channel library. Every executor has one [`Address`], which all
+//! others share, and one set of [`Lanes`], which it alone empties. Nothing here blocks: an executor
+//! that finds all its lanes empty waits for its bell (a thread parks; a stepped run just goes on
+//! to the next executor).
+//!
+//! What bounds the lanes: `data` credit; `looped` the worker's memory budget; `acks` 1,024
+//! messages, above that acks fold in their sender; `control` the retained handles that exist plus
+//! some commands; `messages` 65,536, above that they are given back; the return lanes drop what
+//! does not fit.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
+use std::thread::Thread;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+use storm_model::TaskId;
+use storm_row::Batch;
+use storm_topology::{Message, Refused, Resolution};
+
+use crate::acks::AckEntry;
+use crate::credit::Account;
+use crate::snapshot::ExecutorSnapshot;
+use crate::traffic::Traffic;
+
+const ACK_LANE: usize = 1024;
+const MESSAGE_LANE: usize = 1 << 16;
+const RETURN_LANE: usize = 64;
+
+/// A batch on its way, and who gets the buffer back.
+pub(crate) struct Parcel {
+    pub(crate) batch: Batch,
+    pub(crate) origin: u32,
+}
+
+/// Acks on their way, and who gets the buffer back.
+pub(crate) struct AckParcel {
+    pub(crate) entries: Vec<AckEntry>,
+    pub(crate) origin: u32,
+}
+
+/// What an executor is told.
+pub(crate) enum Control {
+    /// Every task of the topology is prepared: spouts may emit.
+    Start,
+    /// Spouts emit again.
+    Activate,
+    /// Spouts emit no more; acks and fails go on.
+    Deactivate,
+    /// A retained tuple has been acked, failed or given more time.
+    Resolve(u64, Resolution),
+    /// Tell your figures.
+    Snapshot(mpsc::Sender<ExecutorSnapshot>),
+    /// A part of the topology is lost: wait no longer than this for what is pending.
+    Hasten,
+    /// End in good order.
+    Stop,
+}
+
+/// What wakes an executor that waits. Ringing it before the executor waits is not lost.
+#[derive(Default)]
+pub(crate) struct Bell(OnceLock<Thread>);
+
+impl Bell {
+    /// The current thread is the one to wake.
+    pub(crate) fn hang(&self) {
+        // Set once: the thread of an executor never changes.
+        let _ = self.0.set(std::thread::current());
+    }
+
+    #[inline]
+    pub(crate) fn ring(&self) {
+        if let Some(thread) = self.0.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// The sending ends of an executor's lanes, and what others may see of it.
+pub(crate) struct Address {
+    pub(crate) bell: Bell,
+    pub(crate) account: Account,
+    pub(crate) traffic: Traffic,
+    data: Sender<Parcel>,
+    looped: Sender<Parcel>,
+    acks: Sender<AckParcel>,
+    control: Sender<Control>,
+    messages: Sender<(TaskId, Message)>,
+    empties: Sender<Batch>,
+    empty_acks: Sender<Vec<AckEntry>>,
+    /// Executors whose acks did not fit.
+    ack_waiters: Mutex<Vec<u32>>,
+    has_ack_waiters: AtomicBool,
+    /// Per task: its waker was woken.
+    woken: Vec<AtomicBool>,
+}
+
+/// The receiving ends.
+pub(crate) struct Lanes {
+    pub(crate) data: Lane<Parcel>,
+    pub(crate) looped: Lane<Parcel>,
+    pub(crate) acks: Lane<AckParcel>,
+    pub(crate) control: Lane<Control>,
+    pub(crate) messages: Lane<(TaskId, Message)>,
+    pub(crate) empties: Lane<Batch>,
+    pub(crate) empty_acks: Lane<Vec<AckEntry>>,
+}
+
+/// One receiving end.
+pub(crate) struct Lane<T>(Receiver<T>);
+
+impl<T> Clone for Lane<T> {
+    fn clone(&self) -> Self {
+        Lane(self.0.clone())
+    }
+}
+
+impl<T> Lane<T> {
+    /// The next item, if there is one.
+    #[inline]
+    pub(crate) fn take(&self) -> Option<T> {
+        self.0.try_recv().ok()
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Both ends of the lanes of an executor that has `tasks` tasks and is sent to by `senders` others.
+pub(crate) fn lanes(senders: usize, tasks: usize) -> (Address, Lanes) {
+    let (data, data_out) = unbounded();
+    let (looped, looped_out) = unbounded();
+    let (acks, acks_out) = bounded(ACK_LANE);
+    let (control, control_out) = unbounded();
+    let (messages, messages_out) = bounded(MESSAGE_LANE);
+    let (empties, empties_out) = bounded(RETURN_LANE);
+    let (empty_acks, empty_acks_out) = bounded(RETURN_LANE);
+    let address = Address {
+        bell: Bell::default(),
+        account: Account::new(senders),
+        traffic: Traffic::default(),
+        data,
+        looped,
+        acks,
+        control,
+        messages,
+        empties,
+        empty_acks,
+        ack_waiters: Mutex::default(),
+        has_ack_waiters: AtomicBool::new(false),
+        woken: (0..tasks).map(|_| AtomicBool::new(false)).collect(),
+    };
+    let lanes = Lanes {
+        data: Lane(data_out),
+        looped: Lane(looped_out),
+        acks: Lane(acks_out),
+        control: Lane(control_out),
+        messages: Lane(messages_out),
+        empties: Lane(empties_out),
+        empty_acks: Lane(empty_acks_out),
+    };
+    (address, lanes)
+}
+
+impl Address {
+    /// Sends a batch whose rows have credit, or, on a looped edge, room in the memory budget. An
+    /// executor that has ended drops it.
+    pub(crate) fn send(&self, parcel: Parcel, looped: bool) {
+        let lane = if looped { &self.looped } else { &self.data };
+        // The receiver is only gone when the topology stops.
+        let _ = lane.send(parcel);
+        self.bell.ring();
+    }
+
+    /// Sends acks to a spout executor; gives them back when its lane is full, and notes `sender` to
+    /// be woken when there is room.
+    pub(crate) fn send_acks(&self, parcel: AckParcel) -> Result<(), Vec<AckEntry>> {
+        let sender = parcel.origin;
+        let refused = match self.try_acks(parcel) {
+            Ok(()) => return Ok(()),
+            Err(parcel) => parcel,
+        };
+        {
+            let mut waiters = self.ack_waiters.lock().unwrap_or_else(PoisonError::into_inner);
+            if !waiters.contains(&sender) {
+                waiters.push(sender);
+            }
+            self.has_ack_waiters.store(true, Ordering::SeqCst);
+        }
+        // Room may have come up before the note was there to be seen.
+        self.try_acks(refused).map_err(|parcel| parcel.entries)
+    }
+
+    fn try_acks(&self, parcel: AckParcel) -> Result<(), AckParcel> {
+        match self.acks.try_send(parcel) {
+            Ok(()) => {
+                self.bell.ring();
+                Ok(())
+            }
+            Err(TrySendError::Full(parcel)) => Err(parcel),
+            // The spout executor has ended: nobody waits for these acks.
+            Err(TrySendError::Disconnected(_)) => Ok(()),
+        }
+    }
+
+    /// Executors to wake now that the ack lane has room.
+    pub(crate) fn take_ack_waiters(&self) -> Vec<u32> {
+        if !self.has_ack_waiters.load(Ordering::SeqCst) {
+            return Vec::new();
+        }
+        let mut waiters = self.ack_waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        self.has_ack_waiters.store(false, Ordering::SeqCst);
+        std::mem::take(&mut waiters)
+    }
+
+    /// Tells the executor something.
+    pub(crate) fn control(&self, control: Control) {
+        let _ = self.control.send(control);
+        self.bell.ring();
+    }
+
+    /// Puts a message into a task's inbox.
+    pub(crate) fn post(&self, task: TaskId, message: Message) -> Result<(), (Refused, Message)> {
+        self.traffic.posting();
+        match self.messages.try_send((task, message)) {
+            Ok(()) => {
+                self.bell.ring();
+                Ok(())
+            }
+            Err(refused) => {
+                self.traffic.not_posted();
+                match refused {
+                    TrySendError::Full((_, message)) => Err((Refused::Full, message)),
+                    TrySendError::Disconnected((_, message)) => Err((Refused::Closed, message)),
+                }
+            }
+        }
+    }
+
+    /// Returns an emptied buffer; dropped when its owner has plenty.
+    pub(crate) fn recycle(&self, mut batch: Batch) {
+        batch.clear();
+        let _ = self.empties.try_send(batch);
+    }
+
+    /// Returns an emptied ack buffer.
+    pub(crate) fn recycle_acks(&self, mut entries: Vec<AckEntry>) {
+        entries.clear();
+        let _ = self.empty_acks.try_send(entries);
+    }
+
+    /// Wakes a spout task.
+    pub(crate) fn wake_task(&self, task: usize) {
+        self.woken[task].store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    /// Whether the task's waker was woken since the last call.
+    #[inline]
+    pub(crate) fn take_woken(&self, task: usize) -> bool {
+        self.woken[task].load(Ordering::Relaxed) && self.woken[task].swap(false, Ordering::Acquire)
+    }
+}

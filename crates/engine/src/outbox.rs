@@ -1,0 +1,302 @@
+//! Rows on their way out of an executor: one open batch per destination, and what has no credit yet.
+//!
+//! A batch goes when it is full, when its executor is about to wait for anything, and when it is
+//! older than about a millisecond while the executor is busy. Order is kept per destination: once
+//! a row waits for credit, all later ones queue behind it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use storm_model::Time;
+use storm_row::{Anchor, Batch, Cursor, Header, RowRef, Values, row_bytes};
+
+use crate::credit::Grant;
+use crate::directory::Directory;
+use crate::lanes::{Lane, Parcel};
+
+/// Rows of a full batch.
+const BATCH_ROWS: usize = 256;
+/// Bytes of a full batch.
+const BATCH_BYTES: usize = 32 << 10;
+/// Age at which a batch goes although its executor is busy.
+const MAX_AGE: Duration = Duration::from_millis(1);
+
+/// The outgoing rows of one executor.
+pub(crate) struct Outbox {
+    me: u32,
+    directory: Arc<Directory>,
+    empties: Lane<Batch>,
+    links: Vec<Link>,
+    /// Links with an open batch or with credit that was not used.
+    dirty: Vec<u32>,
+    /// Links with rows that wait for credit.
+    blocked: usize,
+    wake: Vec<u32>,
+    last_flush: Time,
+    sent: u64,
+}
+
+struct Link {
+    to: u32,
+    /// This edge closes a cycle: no credit, the memory budget instead.
+    looped: bool,
+    open: Batch,
+    grant: Grant,
+    /// Rows without credit, in order.
+    backlog: VecDeque<Batch>,
+    /// Next row of the first batch of the backlog.
+    front: Cursor,
+    is_dirty: bool,
+}
+
+impl Outbox {
+    /// Links to these executors; `true` marks edges that close a cycle.
+    pub(crate) fn new(
+        me: u32,
+        directory: Arc<Directory>,
+        empties: Lane<Batch>,
+        destinations: &[(u32, bool)],
+    ) -> Outbox {
+        let link = |&(to, looped): &(u32, bool)| Link {
+            to,
+            looped,
+            open: Batch::new(),
+            grant: Grant::default(),
+            backlog: VecDeque::new(),
+            front: Cursor::default(),
+            is_dirty: false,
+        };
+        Outbox {
+            me,
+            directory,
+            empties,
+            links: destinations.iter().map(link).collect(),
+            dirty: Vec::new(),
+            blocked: 0,
+            wake: Vec::new(),
+            last_flush: Time::ZERO,
+            sent: 0,
+        }
+    }
+
+    /// Rows sent so far, waiting ones included.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Whether rows wait for credit: then their executor takes no more input.
+    #[inline]
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked > 0
+    }
+
+    /// How full the inbox behind a link is, from 0 to 1.
+    pub(crate) fn load(&self, link: u32) -> f64 {
+        let link = &self.links[link as usize];
+        if link.backlog.is_empty() { self.directory[link.to].account.load() } else { 1.0 }
+    }
+
+    /// Whether a row would go out at once; draws credit if need be.
+    #[inline]
+    pub(crate) fn has_credit(&mut self, link: u32) -> bool {
+        let at = link;
+        let link = &mut self.links[at as usize];
+        if link.looped || link.grant.rows > 0 {
+            return true;
+        }
+        if !link.backlog.is_empty() {
+            return false;
+        }
+        match self.directory[link.to].account.try_draw(1) {
+            Some(grant) => {
+                link.grant.rows += grant.rows;
+                link.grant.bytes += grant.bytes;
+                if !link.is_dirty {
+                    link.is_dirty = true;
+                    self.dirty.push(at);
+                }
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether the link closes a cycle that has no room for `bytes` more.
+    #[inline]
+    pub(crate) fn is_loop_full(&self, link: u32, bytes: usize) -> bool {
+        self.links[link as usize].looped
+            && self.directory.budget.used() + bytes as u64 > self.directory.budget.limit()
+    }
+
+    /// Whether rows beyond credit have used up the worker's memory budget, and by how much.
+    #[inline]
+    pub(crate) fn over_budget(&self, bytes: usize) -> Option<(u64, u64)> {
+        if self.blocked == 0 {
+            return None;
+        }
+        let (used, limit) = (self.directory.budget.used(), self.directory.budget.limit());
+        (used + bytes as u64 > limit).then_some((used, limit))
+    }
+
+    /// Appends a row.
+    #[inline]
+    pub(crate) fn push(&mut self, link: u32, header: Header, anchors: &[Anchor], values: Values<'_>) {
+        self.sent += 1;
+        let at = link as usize;
+        let link = &mut self.links[at];
+        let bytes = row_bytes(anchors.len(), values);
+        if link.looped {
+            self.directory.budget.enter_loop(bytes);
+        } else if !link.backlog.is_empty() || !link.cover(bytes, self.me, &self.directory) {
+            if link.backlog.is_empty() {
+                self.blocked += 1;
+            }
+            self.directory.budget.wait(bytes);
+            link.push_back(header, anchors, values);
+            return;
+        }
+        link.open.push(header, anchors, values);
+        if !link.is_dirty {
+            link.is_dirty = true;
+            self.dirty.push(at as u32);
+        }
+        if link.is_full() {
+            link.send(self.me, &self.directory, &self.empties);
+        }
+    }
+
+    /// Tries to draw credit for the rows that wait, and moves them on as far as it goes.
+    pub(crate) fn retry(&mut self) {
+        if self.blocked == 0 {
+            return;
+        }
+        for (at, link) in self.links.iter_mut().enumerate().filter(|(_, l)| !l.backlog.is_empty()) {
+            if link.drain_backlog(self.me, &self.directory, &self.empties) {
+                self.blocked -= 1;
+            }
+            if !link.is_dirty && (!link.open.is_empty() || link.grant.rows > 0) {
+                link.is_dirty = true;
+                self.dirty.push(at as u32);
+            }
+        }
+    }
+
+    /// Sends every open batch. Before its executor waits, credit that was not used goes back.
+    pub(crate) fn flush(&mut self, now: Time, is_waiting: bool) {
+        self.last_flush = now;
+        let mut kept = 0;
+        for i in 0..self.dirty.len() {
+            let at = self.dirty[i];
+            let link = &mut self.links[at as usize];
+            if !link.open.is_empty() {
+                link.send(self.me, &self.directory, &self.empties);
+            }
+            if is_waiting && link.grant != Grant::default() {
+                let unused = std::mem::take(&mut link.grant);
+                self.directory[link.to].account.give_back(unused, &mut self.wake);
+            }
+            if link.grant == Grant::default() {
+                link.is_dirty = false;
+            } else {
+                self.dirty[kept] = at;
+                kept += 1;
+            }
+        }
+        self.dirty.truncate(kept);
+        self.directory.wake_all(&mut self.wake);
+    }
+
+    /// Flushes when the oldest row may be older than a millisecond.
+    #[inline]
+    pub(crate) fn flush_if_old(&mut self, now: Time) -> bool {
+        let is_old = now.since(self.last_flush) >= MAX_AGE;
+        if is_old {
+            self.flush(now, false);
+        }
+        is_old
+    }
+}
+
+impl Link {
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.open.row_count() >= BATCH_ROWS || self.open.byte_len() >= BATCH_BYTES
+    }
+
+    /// Takes credit for one row out of the grant, drawing a new one if need be.
+    #[inline]
+    fn cover(&mut self, bytes: usize, me: u32, directory: &Directory) -> bool {
+        let enough = self.grant.rows >= 1 && self.grant.bytes >= bytes as i64;
+        if !enough && !self.refill(bytes, me, directory) {
+            return false;
+        }
+        self.grant.rows -= 1;
+        self.grant.bytes -= bytes as i64;
+        true
+    }
+
+    #[cold]
+    fn refill(&mut self, bytes: usize, me: u32, directory: &Directory) -> bool {
+        let account = &directory[self.to].account;
+        // The rest of a grant is too small: return it first, so that a large row can find the
+        // account empty.
+        if self.grant != Grant::default() {
+            let mut wake = Vec::new();
+            account.give_back(std::mem::take(&mut self.grant), &mut wake);
+            directory.wake_all(&mut wake);
+        }
+        match account.draw(bytes, me) {
+            Some(grant) => {
+                self.grant = grant;
+                true
+            }
+            None => false,
+        }
+    }
+
+    #[cold]
+    fn push_back(&mut self, header: Header, anchors: &[Anchor], values: Values<'_>) {
+        if self.backlog.back().is_none_or(|b| b.byte_len() >= BATCH_BYTES) {
+            self.backlog.push_back(Batch::new());
+        }
+        self.backlog.back_mut().expect("just pushed").push(header, anchors, values);
+    }
+
+    /// True when nothing is left.
+    fn drain_backlog(&mut self, me: u32, directory: &Directory, empties: &Lane<Batch>) -> bool {
+        while let Some(batch) = self.backlog.pop_front() {
+            let mut cursor = self.front;
+            while let Some(row) = batch.peek(cursor) {
+                let bytes = row_len(row);
+                if !self.cover(bytes, me, directory) {
+                    self.front = cursor;
+                    self.backlog.push_front(batch);
+                    return false;
+                }
+                self.open.push_row(row);
+                directory.budget.sent_on(bytes);
+                // It stands in `open` now.
+                let _ = batch.next(&mut cursor);
+                if self.is_full() {
+                    // A batch this full goes, so that `open` stays one batch.
+                    self.send(me, directory, empties);
+                }
+            }
+            self.front = Cursor::default();
+        }
+        true
+    }
+
+    fn send(&mut self, me: u32, directory: &Directory, empties: &Lane<Batch>) {
+        let empty = empties.take().unwrap_or_default();
+        let batch = std::mem::replace(&mut self.open, empty);
+        directory[self.to].send(Parcel { batch, origin: me }, self.looped);
+    }
+}
+
+/// What a row counts against credit: the same number for who sends and who takes it.
+#[inline]
+pub(crate) fn row_len(row: RowRef<'_>) -> usize {
+    row.byte_len()
+}

@@ -1,0 +1,232 @@
+//! A running topology: start order, commands, figures, end.
+//!
+//! Start: worker hooks; one thread per executor, which makes its tasks; when all are prepared the
+//! spouts are told to start, so that no tuple waits for a bolt that is not there. End: every
+//! executor is told to stop, threads are joined, worker hooks in reverse.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use storm_topology::{Clock, ComponentError, Topology};
+
+use crate::clock::SystemClock;
+use crate::executor::StartError;
+use crate::executor_thread;
+use crate::lanes::Control;
+use crate::panics;
+use crate::report::ErrorReport;
+use crate::settings::Settings;
+use crate::snapshot::{ExecutorSnapshot, Snapshot};
+use crate::traffic;
+use crate::wiring::{Beginning, Wiring};
+
+/// How a run begins.
+pub struct Options {
+    /// Name of the topology.
+    pub name: String,
+    /// Seed of all random numbers: edge ids, shuffles.
+    pub seed: u64,
+    /// Whether spouts emit from the start.
+    pub is_active: bool,
+}
+
+/// What happens in a run.
+#[derive(Debug)]
+pub enum Event {
+    /// A component had an error.
+    Error(ErrorReport),
+    /// A spout executor has become done: all its spouts have said `Done`, or are inactive, and
+    /// nothing of theirs is pending.
+    SpoutDone,
+    /// An executor has nothing to do; only sent once [`Run::watch`] was called.
+    Idle,
+    /// An executor has made its tasks; for the start only.
+    Prepared(usize, Result<(), StartError>),
+    /// The thread of an executor has ended.
+    Ended {
+        /// Which.
+        index: usize,
+        /// Whether by a panic of the engine itself.
+        has_panicked: bool,
+    },
+    /// Somebody else wants the attention of who waits for events; see [`Run::signaller`].
+    Signal,
+}
+
+/// Why a run did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A component could not be opened or prepared.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A worker hook or resource failed.
+    #[error("a worker resource could not be made: {}", .0.chain())]
+    Hook(ComponentError),
+    /// The system refuses a thread.
+    #[error("thread {index} of {count} (one per executor) could not be started: {source}; lower the parallelism or raise the limit on threads")]
+    Thread {
+        /// Which.
+        index: usize,
+        /// Of how many.
+        count: usize,
+        /// The system's words.
+        source: std::io::Error,
+    },
+}
+
+/// A running topology.
+pub struct Run {
+    wiring: Arc<Wiring>,
+    threads: Vec<JoinHandle<()>>,
+    events: mpsc::Receiver<Event>,
+    sender: mpsc::Sender<Event>,
+}
+
+impl Run {
+    /// Starts a topology, a thread per executor, and waits until all tasks are prepared.
+    ///
+    /// # Errors
+    /// A worker hook, an `open` or a `prepare` failed, or a thread could not be had. Everything
+    /// that was started has been stopped again.
+    pub fn start(topology: Topology, settings: Settings, options: Options) -> Result<Run, RunError> {
+        panics::install_hook();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let (sender, events) = mpsc::channel();
+        let beginning = Beginning {
+            name: options.name,
+            clock: clock.clone(),
+            seed: options.seed,
+            is_active: options.is_active,
+            events: sender.clone(),
+        };
+        let (wiring, lanes) = Wiring::new(topology, settings, beginning).map_err(RunError::Hook)?;
+        let wiring = Arc::new(wiring);
+        let count = lanes.len();
+        let mut run = Run { wiring, threads: Vec::with_capacity(count), events, sender };
+        for (index, lanes) in lanes.into_iter().enumerate() {
+            match executor_thread::start(&run.wiring, index, lanes, clock.clone(), run.sender.clone()) {
+                Ok(thread) => run.threads.push(thread),
+                Err(source) => {
+                    run.stop();
+                    return Err(RunError::Thread { index, count, source });
+                }
+            }
+        }
+        let mut early = Vec::new();
+        if let Err(error) = run.await_preparation(&mut early) {
+            run.stop();
+            return Err(error.into());
+        }
+        run.tell_all(|| Control::Start);
+        // Errors reported by `open` and `prepare` are for whoever listens from now on.
+        for event in early {
+            let _ = run.sender.send(event);
+        }
+        Ok(run)
+    }
+
+    fn await_preparation(&self, early: &mut Vec<Event>) -> Result<(), StartError> {
+        let mut waiting = self.threads.len();
+        let mut first_error = None;
+        while waiting > 0 {
+            match self.events.recv().expect("the run holds a sender") {
+                Event::Prepared(_, result) => {
+                    waiting -= 1;
+                    if let Err(error) = result {
+                        first_error.get_or_insert(error);
+                    }
+                }
+                event => early.push(event),
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+
+    /// The next event; `None` when none comes within `timeout`.
+    pub fn next_event(&self, timeout: Duration) -> Option<Event> {
+        self.events.recv_timeout(timeout).ok()
+    }
+
+    /// Makes [`next_event`](Run::next_event) return [`Event::Signal`], from any thread.
+    pub fn signaller(&self) -> impl Fn() + Send + 'static + use<> {
+        let sender = self.sender.clone();
+        move || {
+            let _ = sender.send(Event::Signal);
+        }
+    }
+
+    /// Spouts emit again.
+    pub fn activate(&self) {
+        self.tell_all(|| Control::Activate);
+    }
+
+    /// Spouts emit no more; what is pending is processed.
+    pub fn deactivate(&self) {
+        self.tell_all(|| Control::Deactivate);
+    }
+
+    /// A part of the topology is lost: no spout waits longer than 1 s, or four times its p99
+    /// complete latency, for what is pending now.
+    pub fn hasten(&self) {
+        self.tell_all(|| Control::Hasten);
+    }
+
+    /// Asks for [`Event::Idle`] from now on.
+    pub fn watch(&self) {
+        self.wiring.directory.is_watched.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether all spouts are done or inactive.
+    pub fn is_done(&self) -> bool {
+        traffic::is_done(self.wiring.directory.iter().map(|a| &a.traffic))
+    }
+
+    /// Whether nothing is on its way, pending or retained.
+    pub fn is_quiet(&self) -> bool {
+        traffic::is_quiet(self.wiring.directory.iter().map(|a| &a.traffic))
+    }
+
+    /// The figures of all executors that answer within `timeout`; one that is stuck in user code
+    /// is left out.
+    #[expect(clippy::disallowed_methods, reason = "a deadline for people, not for tuples")]
+    pub fn snapshot(&self, timeout: Duration) -> Snapshot {
+        let deadline = Instant::now() + timeout;
+        let (reply, answers) = mpsc::channel::<ExecutorSnapshot>();
+        self.tell_all(|| Control::Snapshot(reply.clone()));
+        drop(reply);
+        let mut executors = Vec::with_capacity(self.threads.len());
+        while executors.len() < self.threads.len() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match answers.recv_timeout(left) {
+                Ok(executor) => executors.push(executor),
+                Err(_) => break,
+            }
+        }
+        executors.sort_by_key(|e| e.executor.first);
+        Snapshot { executors }
+    }
+
+    /// Number of executors.
+    pub fn executor_count(&self) -> usize {
+        self.wiring.executors.len()
+    }
+
+    /// Stops every executor, calls `close` and `cleanup`, and waits for their threads; a task that
+    /// is stuck in user code is waited for.
+    pub fn stop(&mut self) {
+        self.tell_all(|| Control::Stop);
+        for thread in self.threads.drain(..) {
+            // A panic of the engine was told by `Event::Ended`.
+            let _ = thread.join();
+        }
+        self.wiring.shut_down();
+    }
+
+    fn tell_all(&self, mut control: impl FnMut() -> Control) {
+        for address in self.wiring.directory.iter() {
+            address.control(control());
+        }
+    }
+}

@@ -1,0 +1,567 @@
+//! Runs the tasks of a spout: takes acks, expires, asks for tuples - in this order, so that an ack
+//! that is there always wins over a timeout.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use storm_model::{ComponentKind, TaskId, Time};
+use storm_row::RowBuilder;
+use storm_topology::builder::SpoutFactory;
+use storm_topology::{AnySpout, ComponentError, FailCause, Next, TaskHook};
+
+use crate::acks::News;
+use crate::bolt_executor::{LOAD_REFRESH, PATIENCE, pause_after};
+use crate::directory::Directory;
+use crate::emit::{Emitter, SpoutCall};
+use crate::executor::{StartError, Step, TaskMaker, earlier, stream_counts};
+use crate::lanes::{Control, Lanes};
+use crate::ledger::{Ended, Ledger};
+use crate::pace::Pace;
+use crate::panics::{self, Panic};
+use crate::port::ExecutorPort;
+use crate::report::ErrorKind;
+use crate::run::Event;
+use crate::snapshot::{ExecutorSnapshot, TaskSnapshot, latency_histogram};
+
+/// First pause of a spout that has nothing and no waker; it doubles up to [`MAX_IDLE`].
+const MIN_IDLE: Duration = Duration::from_millis(1);
+/// Longest pause of a spout that has nothing and no waker.
+const MAX_IDLE: Duration = Duration::from_millis(10);
+/// Longest pause after an error of `next_tuple`; the first is a sixteenth of it.
+const MAX_ERROR_PAUSE: Duration = Duration::from_secs(1);
+/// A `next_tuple` that takes longer is reported.
+const SLOW: Duration = Duration::from_millis(100);
+/// Ack messages taken before anything else is done.
+const ACKS_PER_STEP: usize = 256;
+
+/// The tasks of one spout executor and all that they need.
+pub(crate) struct SpoutExecutor {
+    pub(crate) me: u32,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) lanes: Lanes,
+    pub(crate) port: Arc<ExecutorPort>,
+    pub(crate) builder: RowBuilder,
+    pub(crate) emitter: Emitter,
+    pub(crate) maker: TaskMaker,
+    pub(crate) factory: SpoutFactory,
+    pub(crate) tasks: Vec<SpoutTask>,
+    pub(crate) max_pending: usize,
+    pub(crate) is_tracking: bool,
+    /// Whether its tuples can get into a cycle.
+    pub(crate) is_above_cycle: bool,
+    pub(crate) state: SpoutState,
+}
+
+/// One task.
+pub(crate) struct SpoutTask {
+    id: TaskId,
+    spout: Box<dyn AnySpout>,
+    hooks: Vec<Box<dyn TaskHook>>,
+    ledger: Ledger,
+    mood: Mood,
+    idle_pause: Duration,
+    error_pause: Duration,
+    has_waker: bool,
+    is_activated: bool,
+    incarnation: u64,
+    panics: u32,
+    tracked: u64,
+    acked: u64,
+    failed: u64,
+    lost: u64,
+}
+
+/// When a task is to be asked for tuples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mood {
+    /// Now.
+    Ready,
+    /// When woken, after an ack or fail, or at this moment.
+    Idle(Option<Time>),
+    /// After a fail.
+    Done,
+    /// It has no prepared instance; another try at this moment.
+    Broken(Time),
+}
+
+/// What changes from step to step.
+pub(crate) struct SpoutState {
+    is_started: bool,
+    is_active: bool,
+    pace: Pace,
+    last_step: Time,
+    was_busy: bool,
+    calls: usize,
+    running: usize,
+    next_rank: usize,
+    next_refresh: Time,
+    latency: Histogram<u64>,
+    ended: Vec<Ended>,
+    was_done: bool,
+    is_loop_paused: bool,
+}
+
+impl SpoutState {
+    pub(crate) fn new(message_timeout: Duration, is_active: bool, now: Time) -> SpoutState {
+        SpoutState {
+            is_started: false,
+            is_active,
+            pace: Pace::new(message_timeout),
+            last_step: now,
+            was_busy: false,
+            calls: 0,
+            running: 0,
+            next_rank: 0,
+            next_refresh: now + LOAD_REFRESH,
+            latency: latency_histogram(),
+            ended: Vec::new(),
+            was_done: false,
+            is_loop_paused: false,
+        }
+    }
+}
+
+type Opened = (Box<dyn AnySpout>, Vec<Box<dyn TaskHook>>, bool);
+
+fn open(
+    maker: &TaskMaker,
+    factory: &SpoutFactory,
+    task: TaskId,
+    incarnation: u64,
+) -> Result<Opened, ComponentError> {
+    let ctx = maker.context(task, incarnation);
+    let spout = panics::guard(|| {
+        let mut spout = factory();
+        spout.open(&ctx)?;
+        Ok::<_, ComponentError>(spout)
+    })??;
+    Ok((spout, ctx.take_hooks(), ctx.took_waker()))
+}
+
+impl SpoutTask {
+    /// Makes and opens a task.
+    pub(crate) fn start(
+        maker: &TaskMaker,
+        factory: &SpoutFactory,
+        id: TaskId,
+        ledger: Ledger,
+    ) -> Result<SpoutTask, StartError> {
+        let (spout, hooks, has_waker) = open(maker, factory, id, 1).map_err(|error| StartError {
+            component: maker.component.clone(),
+            task: id,
+            message: error.chain(),
+        })?;
+        Ok(SpoutTask {
+            id,
+            spout,
+            hooks,
+            ledger,
+            mood: Mood::Ready,
+            idle_pause: MIN_IDLE,
+            error_pause: MAX_ERROR_PAUSE / 16,
+            has_waker,
+            is_activated: false,
+            incarnation: 1,
+            panics: 0,
+            tracked: 0,
+            acked: 0,
+            failed: 0,
+            lost: 0,
+        })
+    }
+
+    /// What came back may be the reason to emit more.
+    fn stir(&mut self, is_fail: bool) {
+        match self.mood {
+            Mood::Idle(_) => self.mood = Mood::Ready,
+            Mood::Done if is_fail => self.mood = Mood::Ready,
+            _ => {}
+        }
+    }
+
+    fn idle(&mut self, now: Time, until: Option<Time>) {
+        let poll = (!self.has_waker).then(|| now + self.idle_pause);
+        self.mood = Mood::Idle(until.or(poll));
+        if until.is_none() {
+            self.idle_pause = (self.idle_pause * 2).min(MAX_IDLE);
+        }
+    }
+}
+
+impl SpoutExecutor {
+    /// Does some 100 microseconds of work.
+    pub(crate) fn step(&mut self, now: Time) -> Step {
+        self.keep_pace(now);
+        if self.take_control(now) {
+            return Step::Ended;
+        }
+        let has_more_acks = self.take_acks(now);
+        self.expire(now);
+        self.emitter.outbox.retry();
+        if now >= self.state.next_refresh {
+            self.state.next_refresh = now + LOAD_REFRESH;
+            self.emitter.refresh_loads();
+        }
+        self.wake_tasks(now);
+        self.run_tasks(now);
+        self.emitter.outbox.flush_if_old(now);
+        self.end_step(now, has_more_acks)
+    }
+
+    fn end_step(&mut self, now: Time, has_more_acks: bool) -> Step {
+        let can_emit = (0..self.tasks.len()).any(|rank| self.may_emit(rank));
+        self.state.was_busy = self.state.calls > 0;
+        if can_emit || has_more_acks || !self.lanes.control.is_empty() {
+            self.publish();
+            return Step::Busy;
+        }
+        // About to wait: everything goes out first. That is why a DAG cannot wedge.
+        self.emitter.outbox.flush(now, true);
+        self.publish();
+        if self.directory.is_watched.load(std::sync::atomic::Ordering::SeqCst) {
+            let _ = self.port.events.send(Event::Idle);
+        }
+        let mut until = None;
+        for task in &self.tasks {
+            until = earlier(until, task.ledger.next_expiry());
+            if let Mood::Idle(Some(at)) | Mood::Broken(at) = task.mood
+                && self.is_running()
+            {
+                until = earlier(until, Some(at));
+            }
+        }
+        Step::Wait(until)
+    }
+
+    fn publish(&mut self) {
+        let pending: usize = self.tasks.iter().map(|t| t.ledger.pending()).sum();
+        let undone = self.tasks.iter().filter(|t| t.mood != Mood::Done).count() as u64;
+        let undone = if self.state.is_active { undone } else { 0 };
+        let address = &self.directory[self.me];
+        address.traffic.publish(self.emitter.outbox.sent(), 0, pending as u64, undone);
+        let is_done = undone == 0 && pending == 0;
+        if is_done && !self.state.was_done {
+            let _ = self.port.events.send(Event::SpoutDone);
+        }
+        self.state.was_done = is_done;
+    }
+
+    fn is_running(&self) -> bool {
+        self.state.is_started && self.state.is_active
+    }
+
+    fn may_emit(&self, rank: usize) -> bool {
+        let task = &self.tasks[rank];
+        self.is_running()
+            && task.mood == Mood::Ready
+            && !self.emitter.outbox.is_blocked()
+            && !self.state.is_loop_paused
+            && task.ledger.pending() < self.max_pending
+    }
+
+    fn keep_pace(&mut self, now: Time) {
+        let took = now.since(self.state.last_step);
+        if self.state.was_busy {
+            self.state.pace.observe(self.state.calls, took);
+            if took > SLOW && self.state.calls <= 16 {
+                let id = self.tasks[self.state.running].id;
+                let message = format!(
+                    "next_tuple took up to {} ms: while it runs, acks, fails and timeouts wait; it must not block",
+                    took.as_millis()
+                );
+                self.port.report_as(ErrorKind::Slow, id, message);
+            }
+        }
+        self.state.last_step = now;
+        self.state.calls = 0;
+    }
+
+    /// True when it is told to stop.
+    fn take_control(&mut self, now: Time) -> bool {
+        while let Some(control) = self.lanes.control.take() {
+            match control {
+                Control::Start => self.state.is_started = true,
+                Control::Activate => self.state.is_active = true,
+                Control::Deactivate => {
+                    self.state.is_active = false;
+                    for rank in 0..self.tasks.len() {
+                        if std::mem::take(&mut self.tasks[rank].is_activated) {
+                            self.call(rank, now, |spout| spout.deactivate());
+                        }
+                    }
+                }
+                Control::Snapshot(reply) => {
+                    let _ = reply.send(self.snapshot());
+                }
+                Control::Hasten => {
+                    let p99 = Duration::from_micros(self.state.latency.value_at_quantile(0.99));
+                    let left = (4 * p99).max(Duration::from_secs(1));
+                    self.tasks.iter_mut().for_each(|t| t.ledger.hasten(now, left));
+                }
+                Control::Stop => {
+                    self.stop(now);
+                    return true;
+                }
+                Control::Resolve(..) => {}
+            }
+        }
+        false
+    }
+
+    /// True when there are more.
+    fn take_acks(&mut self, now: Time) -> bool {
+        let mut taken = 0;
+        while taken < ACKS_PER_STEP {
+            let Some(parcel) = self.lanes.acks.take() else { break };
+            taken += 1;
+            for entry in &parcel.entries {
+                let rank = (entry.task.0 - self.maker.executor.first.0) as usize;
+                let ledger = &mut self.tasks[rank].ledger;
+                match entry.news {
+                    News::Edges(edges) => {
+                        if let Some(ended) = ledger.fold(entry.root, edges) {
+                            self.acked(rank, ended, now);
+                        }
+                    }
+                    News::Failed(cause) => {
+                        if let Some(ended) = ledger.fail(entry.root) {
+                            self.failed(rank, ended, cause, now);
+                        }
+                    }
+                    News::ResetTimeout => ledger.reset(entry.root, now),
+                }
+            }
+            self.directory[parcel.origin].recycle_acks(parcel.entries);
+        }
+        if taken > 0 {
+            let mut waiters = self.directory[self.me].take_ack_waiters();
+            self.directory.wake_all(&mut waiters);
+        }
+        taken == ACKS_PER_STEP
+    }
+
+    fn acked(&mut self, rank: usize, ended: Ended, now: Time) {
+        let task = &mut self.tasks[rank];
+        task.acked += 1;
+        task.stir(false);
+        let latency = now.since(ended.emitted);
+        self.state.latency.saturating_record(latency.as_micros().max(1) as u64);
+        if !task.hooks.is_empty() {
+            task.hooks.iter_mut().for_each(|h| h.spout_ack(task.id, latency));
+        }
+        let spout = &mut task.spout;
+        if let Err(panic) = panics::guard(|| spout.ack(ended.slot)) {
+            self.recover(rank, panic, now);
+        }
+    }
+
+    fn failed(&mut self, rank: usize, ended: Ended, cause: FailCause, now: Time) {
+        let task = &mut self.tasks[rank];
+        task.failed += 1;
+        task.stir(true);
+        let age = now.since(ended.emitted);
+        task.hooks.iter_mut().for_each(|h| h.spout_fail(task.id, cause, age));
+        self.call(rank, now, |spout| spout.fail(ended.slot, cause));
+    }
+
+    fn expire(&mut self, now: Time) {
+        for rank in 0..self.tasks.len() {
+            let mut ended = std::mem::take(&mut self.state.ended);
+            self.tasks[rank].ledger.expire(now, &mut ended);
+            for tree in ended.drain(..) {
+                self.failed(rank, tree, FailCause::Timeout, now);
+            }
+            self.state.ended = ended;
+        }
+    }
+
+    /// Finds out who is to be asked again.
+    fn wake_tasks(&mut self, now: Time) {
+        if !self.is_running() {
+            return;
+        }
+        self.state.is_loop_paused =
+            self.is_above_cycle && self.directory.budget.is_half_full() && self.directory.budget.pause();
+        for rank in 0..self.tasks.len() {
+            let is_woken = self.directory[self.me].take_woken(rank);
+            match self.tasks[rank].mood {
+                Mood::Idle(until) if is_woken || until.is_some_and(|t| t <= now) => {
+                    self.tasks[rank].mood = Mood::Ready;
+                }
+                Mood::Broken(at) if at <= now => self.rebuild(rank, now),
+                _ => {}
+            }
+            if !self.tasks[rank].is_activated && self.tasks[rank].mood != Mood::Done {
+                self.tasks[rank].is_activated = true;
+                self.call(rank, now, |spout| spout.activate());
+            }
+        }
+    }
+
+    fn run_tasks(&mut self, now: Time) {
+        let limit = self.state.pace.rows_per_step();
+        while self.state.calls < limit {
+            let ranks = self.tasks.len();
+            let first = self.state.next_rank;
+            let next = (0..ranks).map(|i| (first + i) % ranks).find(|rank| self.may_emit(*rank));
+            let Some(rank) = next else { return };
+            self.state.next_rank = (rank + 1) % ranks;
+            self.ask(rank, now, limit);
+        }
+    }
+
+    /// Asks one task for tuples: once, or as often as the step allows if it is the only one.
+    fn ask(&mut self, rank: usize, now: Time, limit: usize) {
+        let times = if self.tasks.len() == 1 { limit - self.state.calls } else { 1 };
+        self.state.running = rank;
+        // One guard around many calls.
+        if let Err(panic) = panics::guard(|| {
+            for _ in 0..times {
+                self.ask_once(rank, now);
+                if !self.may_emit(rank) {
+                    break;
+                }
+            }
+        }) {
+            self.recover(rank, panic, now);
+        }
+        // What nobody receives is acked now that next_tuple has returned.
+        if !self.state.ended.is_empty() {
+            let mut ended = std::mem::take(&mut self.state.ended);
+            for tree in ended.drain(..) {
+                self.acked(rank, tree, now);
+            }
+            self.state.ended = ended;
+        }
+    }
+
+    #[inline]
+    fn ask_once(&mut self, rank: usize, now: Time) {
+        self.state.calls += 1;
+        let outputs = &*self.emitter.outputs.clone();
+        let task = &mut self.tasks[rank];
+        let mut call = SpoutCall {
+            emitter: &mut self.emitter,
+            ledger: &mut task.ledger,
+            port: &self.port,
+            hooks: &mut task.hooks,
+            ended: &mut self.state.ended,
+            rank,
+            now,
+            is_tracking: self.is_tracking,
+            tracked: &mut task.tracked,
+            emits: 0,
+        };
+        let (next, emit_error) = task.spout.next_tuple(outputs, &mut self.builder, &mut call);
+        let emits = call.emits;
+        match next {
+            Ok(Next::Emitted) if emits > 0 => {
+                task.idle_pause = MIN_IDLE;
+                task.error_pause = MAX_ERROR_PAUSE / 16;
+                task.panics = 0;
+            }
+            // It said so, but it did not: as if idle, or it would spin.
+            Ok(Next::Emitted) => task.mood = Mood::Idle(Some(now + MIN_IDLE)),
+            Ok(Next::Idle) => task.idle(now, None),
+            Ok(Next::Until(time)) => task.idle(now, Some(time)),
+            Ok(Next::Done) => task.mood = Mood::Done,
+            Err(error) => {
+                task.mood = Mood::Idle(Some(now + task.error_pause));
+                task.error_pause = (task.error_pause * 2).min(MAX_ERROR_PAUSE);
+                self.port.report(task.id, &error);
+            }
+        }
+        if let Some(error) = emit_error {
+            self.port.report(task.id, &ComponentError::from(*error));
+            if task.spout.fail_refused() > 0 {
+                task.stir(true);
+            }
+        }
+    }
+
+    /// Calls the user's code outside of `next_tuple`.
+    fn call(&mut self, rank: usize, now: Time, user_code: impl FnOnce(&mut dyn AnySpout)) {
+        let spout = &mut *self.tasks[rank].spout;
+        if let Err(panic) = panics::guard(|| user_code(spout)) {
+            self.recover(rank, panic, now);
+        }
+    }
+
+    /// The user's code panicked: its pending trees are lost with its memory; a new instance reads
+    /// its source anew.
+    #[cold]
+    fn recover(&mut self, rank: usize, panic: Panic, now: Time) {
+        let task = &mut self.tasks[rank];
+        task.panics += 1;
+        task.lost += task.ledger.abandon() as u64;
+        // Trees that nobody receives have ended without a verdict, too.
+        task.lost += self.state.ended.len() as u64;
+        self.state.ended.clear();
+        self.port.report_as(ErrorKind::Panicked, task.id, panic.to_string());
+        self.rebuild(rank, now);
+    }
+
+    fn rebuild(&mut self, rank: usize, now: Time) {
+        let task = &mut self.tasks[rank];
+        task.incarnation += 1;
+        task.is_activated = false;
+        match open(&self.maker, &self.factory, task.id, task.incarnation) {
+            Ok((spout, hooks, has_waker)) => {
+                let old = std::mem::replace(&mut task.spout, spout);
+                let old_hooks = std::mem::replace(&mut task.hooks, hooks);
+                task.has_waker = has_waker;
+                let pause = pause_after(task.panics);
+                task.mood = pause.map_or(Mood::Ready, |p| Mood::Idle(Some(now + p)));
+                panics::forgive(|| drop((old, old_hooks)));
+            }
+            Err(error) => {
+                task.panics = task.panics.max(PATIENCE) + 1;
+                task.mood = Mood::Broken(now + pause_after(task.panics).unwrap_or(MAX_ERROR_PAUSE));
+                self.port.report(task.id, &error);
+            }
+        }
+    }
+
+    fn stop(&mut self, now: Time) {
+        for task in &mut self.tasks {
+            if let Err(panic) = panics::guard(|| {
+                task.spout.close();
+                task.hooks.iter_mut().for_each(|h| h.cleanup());
+            }) {
+                self.port.report_as(ErrorKind::Panicked, task.id, panic.to_string());
+            }
+        }
+        self.emitter.outbox.flush(now, true);
+        // Destructors are user code, too.
+        let tasks = std::mem::take(&mut self.tasks);
+        panics::forgive(|| drop(tasks));
+    }
+
+    fn snapshot(&self) -> ExecutorSnapshot {
+        let task = |(rank, t): (usize, &SpoutTask)| TaskSnapshot {
+            task: t.id,
+            incarnation: t.incarnation,
+            streams: stream_counts(&self.emitter, &self.emitter.outputs, rank),
+            inputs: Vec::new(),
+            acked: t.acked,
+            failed: t.failed,
+            tracked: t.tracked,
+            pending: t.ledger.pending() as u64,
+            lost: t.lost,
+            retained: 0,
+            oldest_retained_ns: 0,
+        };
+        ExecutorSnapshot {
+            component: self.maker.component.clone(),
+            kind: ComponentKind::Spout,
+            executor: self.maker.executor,
+            tasks: self.tasks.iter().enumerate().map(task).collect(),
+            complete_latency: self.state.latency.clone(),
+            late_acks: self.tasks.iter().map(|t| t.ledger.late()).sum(),
+            dropped: self.emitter.dropped,
+            window_rows: 0,
+            credit_out: 0,
+        }
+    }
+}

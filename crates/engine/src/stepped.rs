@@ -1,0 +1,173 @@
+//! A whole topology on one thread, on a virtual clock, in an order drawn from a seed: the same seed
+//! gives the same run, and an hour takes no time.
+
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use storm_model::Time;
+use storm_topology::{Clock, Topology};
+
+use crate::clock::VirtualClock;
+use crate::executor::{Executor, Step, earlier};
+use crate::ids::EdgeIds;
+use crate::lanes::Control;
+use crate::panics;
+use crate::report::ErrorReport;
+use crate::run::{Event, RunError};
+use crate::settings::Settings;
+use crate::snapshot::Snapshot;
+use crate::traffic;
+use crate::wiring::{Beginning, Wiring};
+
+/// What a step takes on the virtual clock.
+const STEP: Duration = Duration::from_micros(1);
+
+/// A topology that moves when it is told to.
+pub struct Stepped {
+    wiring: Wiring,
+    executors: Vec<Executor>,
+    clock: Arc<VirtualClock>,
+    random: EdgeIds,
+    events: mpsc::Receiver<Event>,
+    errors: Vec<ErrorReport>,
+}
+
+impl Stepped {
+    /// Makes all tasks; spouts emit with the first step.
+    ///
+    /// # Errors
+    /// As [`Run::start`](crate::Run::start).
+    pub fn start(
+        topology: Topology,
+        settings: Settings,
+        clock: Arc<VirtualClock>,
+        seed: u64,
+    ) -> Result<Stepped, RunError> {
+        panics::install_hook();
+        let (sender, events) = mpsc::channel();
+        let beginning = Beginning {
+            name: "stepped".to_owned(),
+            clock: clock.clone(),
+            seed,
+            is_active: true,
+            events: sender,
+        };
+        let (wiring, lanes) = Wiring::new(topology, settings, beginning).map_err(RunError::Hook)?;
+        let mut executors = Vec::new();
+        for (index, lanes) in lanes.into_iter().enumerate() {
+            executors.push(wiring.build(index, lanes)?);
+        }
+        let random = EdgeIds::seeded(seed);
+        let stepped = Stepped { wiring, executors, clock, random, events, errors: Vec::new() };
+        stepped.tell_all(|| Control::Start);
+        Ok(stepped)
+    }
+
+    /// Steps until every spout is done and everything is processed; false if that is not so at
+    /// virtual time `until`.
+    pub fn run_to_end(&mut self, until: Time) -> bool {
+        self.run_while(until, |s| !(s.is_done() && s.is_quiet()))
+    }
+
+    /// Steps until virtual time `until`.
+    pub fn run_until(&mut self, until: Time) {
+        self.run_while(until, |_| true);
+    }
+
+    /// Steps while `condition` holds; false if it still holds at virtual time `until`.
+    pub fn run_while(&mut self, until: Time, condition: impl Fn(&Stepped) -> bool) -> bool {
+        let mut idle_rounds = 0;
+        while condition(self) {
+            if self.clock.now() >= until {
+                return false;
+            }
+            let (is_idle, next) = self.round();
+            idle_rounds = if is_idle { idle_rounds + 1 } else { 0 };
+            // In the first idle round an executor may have flushed to another that had its turn.
+            if idle_rounds >= 2 {
+                idle_rounds = 0;
+                match next {
+                    Some(next) => self.clock.advance_to(next.min(until)),
+                    None => self.clock.advance_to(until),
+                }
+            }
+        }
+        true
+    }
+
+    /// One step of each executor, in random order: whether all wait, and until when.
+    fn round(&mut self) -> (bool, Option<Time>) {
+        let mut order: Vec<usize> = (0..self.executors.len()).collect();
+        for i in (1..order.len()).rev() {
+            order.swap(i, self.random.below(i + 1));
+        }
+        let (mut is_idle, mut next) = (true, None);
+        for index in order {
+            self.clock.advance(STEP);
+            match self.executors[index].step(self.clock.now()) {
+                Step::Busy => is_idle = false,
+                Step::Wait(until) => next = earlier(next, until),
+                Step::Ended => {}
+            }
+        }
+        while let Ok(event) = self.events.try_recv() {
+            if let Event::Error(report) = event {
+                self.errors.push(report);
+            }
+        }
+        (is_idle, next)
+    }
+
+    /// Whether all spouts are done or inactive.
+    pub fn is_done(&self) -> bool {
+        traffic::is_done(self.wiring.directory.iter().map(|a| &a.traffic))
+    }
+
+    /// Whether nothing is on its way, pending or retained.
+    pub fn is_quiet(&self) -> bool {
+        traffic::is_quiet(self.wiring.directory.iter().map(|a| &a.traffic))
+    }
+
+    /// Spouts emit again.
+    pub fn activate(&self) {
+        self.tell_all(|| Control::Activate);
+    }
+
+    /// Spouts emit no more.
+    pub fn deactivate(&self) {
+        self.tell_all(|| Control::Deactivate);
+    }
+
+    /// Takes all errors that were reported so far.
+    pub fn take_errors(&mut self) -> Vec<ErrorReport> {
+        std::mem::take(&mut self.errors)
+    }
+
+    /// The virtual clock.
+    pub fn clock(&self) -> &Arc<VirtualClock> {
+        &self.clock
+    }
+
+    /// The figures now. Steps each executor once.
+    pub fn snapshot(&mut self) -> Snapshot {
+        let (reply, answers) = mpsc::channel();
+        self.tell_all(|| Control::Snapshot(reply.clone()));
+        self.round();
+        let mut executors: Vec<_> = answers.try_iter().collect();
+        executors.sort_by_key(|e| e.executor.first);
+        Snapshot { executors }
+    }
+
+    /// Ends all tasks in good order.
+    pub fn stop(mut self) {
+        self.tell_all(|| Control::Stop);
+        self.round();
+        self.wiring.shut_down();
+    }
+
+    fn tell_all(&self, mut control: impl FnMut() -> Control) {
+        for address in self.wiring.directory.iter() {
+            address.control(control());
+        }
+    }
+}

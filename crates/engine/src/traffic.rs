@@ -1,0 +1,56 @@
+//! Is everything processed? What each executor publishes so that one can tell from outside.
+//!
+//! Every row that is sent and every message that is posted is taken once. Whoever first sums up
+//! what was taken and then what was sent, and finds both equal, has seen a moment with nothing on
+//! its way (the four-counter method for the end of a distributed computation): between the two
+//! sums nothing was sent, and what had been sent before had been taken.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Published by one executor after each step.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    sent: AtomicU64,
+    taken: AtomicU64,
+    /// Messages to this executor, counted by their senders.
+    posted: AtomicU64,
+    /// Trees pending, tuples retained.
+    open: AtomicU64,
+    /// Active spout tasks that have more to come.
+    undone: AtomicU64,
+}
+
+impl Traffic {
+    /// Publishes an executor's own counts. What was sent because of a row is seen no later than
+    /// that the row was taken.
+    pub(crate) fn publish(&self, sent: u64, taken: u64, open: u64, undone: u64) {
+        self.undone.store(undone, Ordering::SeqCst);
+        self.open.store(open, Ordering::SeqCst);
+        self.sent.store(sent, Ordering::SeqCst);
+        self.taken.store(taken, Ordering::SeqCst);
+    }
+
+    pub(crate) fn posting(&self) {
+        self.posted.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn not_posted(&self) {
+        self.posted.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Whether every spout is done.
+pub(crate) fn is_done<'a>(mut all: impl Iterator<Item = &'a Traffic>) -> bool {
+    all.all(|t| t.undone.load(Ordering::SeqCst) == 0)
+}
+
+/// Whether nothing is on its way and nothing is open.
+pub(crate) fn is_quiet<'a>(all: impl Iterator<Item = &'a Traffic> + Clone) -> bool {
+    let read = |counter: fn(&Traffic) -> &AtomicU64| -> u64 {
+        all.clone().map(|t| counter(t).load(Ordering::SeqCst)).sum()
+    };
+    let taken = read(|t| &t.taken);
+    let sent = read(|t| &t.sent) + read(|t| &t.posted);
+    let open = read(|t| &t.open);
+    taken == sent && open == 0 && read(|t| &t.taken) == taken
+}

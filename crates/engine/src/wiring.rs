@@ -1,0 +1,314 @@
+//! From a topology to executors: numbers tasks, opens lanes, computes routes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, mpsc};
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use storm_model::cycles::closing_edges;
+use storm_model::tasks::executors;
+use storm_model::{ComponentId, ComponentKind, ExecutorId, GroupingSpec, InputSpec, StreamSpec, TaskId, TaskTable};
+use storm_row::RowBuilder;
+use storm_topology::{
+    Clock, ComponentError, Factory, GroupingEdge, Outputs, Resources, RetainedHome, Topology, WorkerContext,
+};
+
+use crate::acks::AckOutbox;
+use crate::bolt_executor::{BoltExecutor, BoltState, BoltTask};
+use crate::budget::Budget;
+use crate::directory::Directory;
+use crate::emit::Emitter;
+use crate::executor::{Executor, StartError, TaskMaker};
+use crate::grouping::Grouping;
+use crate::grouping::fields::KeyTable;
+use crate::grouping::partial_key::PartialKey;
+use crate::grouping::shuffle::Ring;
+use crate::ids::EdgeIds;
+use crate::lanes::{Lanes, lanes};
+use crate::ledger::Ledger;
+use crate::outbox::Outbox;
+use crate::panics;
+use crate::port::ExecutorPort;
+use crate::report::Throttle;
+use crate::routing::{Edge, StreamRoute, TaskRoutes};
+use crate::run::Event;
+use crate::settings::{ComponentSettings, Settings};
+use crate::sources::Sources;
+use crate::spout_executor::{SpoutExecutor, SpoutState, SpoutTask};
+
+/// What all executors of a run are made from.
+pub(crate) struct Wiring {
+    topology: Topology,
+    settings: Settings,
+    worker: Arc<WorkerContext>,
+    pub(crate) executors: Vec<(ComponentId, ExecutorId)>,
+    /// Executor by task number.
+    executor_of: Vec<u32>,
+    /// The same for tasks of spouts only: where acks go.
+    spout_of: Arc<[u32]>,
+    closing: BTreeSet<(ComponentId, ComponentId)>,
+    sources: Sources,
+    pub(crate) directory: Arc<Directory>,
+    events: mpsc::Sender<Event>,
+    seed: u64,
+    is_active: bool,
+}
+
+/// How a run begins.
+pub(crate) struct Beginning {
+    pub(crate) name: String,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) seed: u64,
+    pub(crate) is_active: bool,
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+impl Wiring {
+    /// Numbers tasks, opens lanes, and calls the worker's hooks.
+    pub(crate) fn new(
+        topology: Topology,
+        settings: Settings,
+        beginning: Beginning,
+    ) -> Result<(Wiring, Vec<Lanes>), ComponentError> {
+        let spec = &topology.spec;
+        let tasks = TaskTable::new(spec);
+        let executors = executors(spec, &tasks);
+        let closing = closing_edges(spec);
+        let mut executor_of = vec![u32::MAX; tasks.len() + 1];
+        let mut spout_of = executor_of.clone();
+        for (index, (component, executor)) in executors.iter().enumerate() {
+            for task in executor.tasks() {
+                executor_of[task.0 as usize] = index as u32;
+                if spec.components[component].kind == ComponentKind::Spout {
+                    spout_of[task.0 as usize] = index as u32;
+                }
+            }
+        }
+        let senders = |target: &ComponentId| -> usize {
+            let from: BTreeSet<_> = spec.components[target].inputs.iter().map(|i| &i.component).collect();
+            let counted = from.into_iter().filter(|s| !closing.contains(&((*s).clone(), target.clone())));
+            counted.map(|s| spec.components[s].executors as usize).sum()
+        };
+        let (addresses, receiving) =
+            executors.iter().map(|(id, e)| lanes(senders(id), e.task_count() as usize)).unzip();
+        let above = above_cycles(spec, &closing);
+        let above_cycles = (0..executors.len() as u32).filter(|i| above.contains(&executors[*i as usize].0));
+        let directory =
+            Directory::new(addresses, Budget::new(settings.memory_budget), above_cycles.collect());
+        let mut resources = Resources::default();
+        for hook in &topology.worker_hooks {
+            hook.start(&mut resources, &settings.config)?;
+        }
+        let worker = WorkerContext {
+            topology: beginning.name,
+            spec: spec.clone(),
+            tasks: tasks.clone(),
+            resources,
+            clock: beginning.clock,
+        };
+        let wiring = Wiring {
+            sources: Sources::new(spec, &tasks),
+            worker: Arc::new(worker),
+            executors,
+            executor_of,
+            spout_of: spout_of.into(),
+            closing,
+            directory: Arc::new(directory),
+            events: beginning.events,
+            seed: beginning.seed,
+            is_active: beginning.is_active,
+            topology,
+            settings,
+        };
+        Ok((wiring, receiving))
+    }
+
+    /// Tells the worker's hooks that all tasks have ended.
+    pub(crate) fn shut_down(&self) {
+        for hook in self.topology.worker_hooks.iter().rev() {
+            panics::forgive(|| hook.shutdown(&self.worker.resources));
+        }
+    }
+
+    /// Makes an executor with its tasks; on the thread that will step it.
+    pub(crate) fn build(&self, index: usize, lanes: Lanes) -> Result<Executor, StartError> {
+        let (component, executor) = self.executors[index].clone();
+        let spec = &self.topology.spec.components[&component];
+        let fallback = ComponentSettings { config: self.settings.config.clone(), ..Default::default() };
+        let settings = self.settings.components.get(&component).unwrap_or(&fallback);
+        let now = self.worker.clock.now();
+        // Each executor has its own random numbers, the same for the same seed.
+        let mut rng = SmallRng::seed_from_u64(self.seed ^ (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let port = Arc::new(ExecutorPort {
+            directory: self.directory.clone(),
+            index: index as u32,
+            component: component.clone(),
+            executor,
+            clock: self.worker.clock.clone(),
+            throttle: Mutex::new(Throttle::new(self.settings.error_interval, self.settings.errors_per_interval)),
+            events: self.events.clone(),
+        });
+        let maker = TaskMaker {
+            worker: self.worker.clone(),
+            component: component.clone(),
+            executor,
+            config: settings.config.clone(),
+            port: port.clone(),
+        };
+        let outputs = Arc::new(Outputs::new(component.clone(), spec.outputs.clone()));
+        let (destinations, links) = self.destinations(&component);
+        let Lanes { empties, empty_acks, .. } = &lanes;
+        let outbox = Outbox::new(index as u32, self.directory.clone(), empties.clone(), &destinations);
+        let mut edges = EdgeIds::seeded(rng.random());
+        let routes = executor.tasks().map(|t| self.routes(&component, t, &links, &mut edges)).collect();
+        let emitter = Emitter::new(outputs, outbox, routes, edges, settings.debug);
+        let builder = RowBuilder::new(self.settings.max_tuple_bytes);
+        let (me, directory) = (index as u32, self.directory.clone());
+        match &self.topology.factories[&component] {
+            Factory::Spout(factory) => {
+                let timeout = self.settings.timeouts.then_some(self.settings.message_timeout);
+                let tasks = executor
+                    .tasks()
+                    .map(|t| SpoutTask::start(&maker, factory, t, Ledger::new(rng.random(), timeout)))
+                    .collect::<Result<_, _>>()?;
+                Ok(Executor::Spout(Box::new(SpoutExecutor {
+                    me,
+                    is_above_cycle: directory.above_cycles.contains(&me),
+                    directory,
+                    lanes,
+                    port,
+                    builder,
+                    emitter,
+                    maker,
+                    factory: factory.clone(),
+                    tasks,
+                    max_pending: settings.max_spout_pending.max(1) as usize,
+                    is_tracking: self.settings.tracking,
+                    state: SpoutState::new(self.settings.message_timeout, self.is_active, now),
+                })))
+            }
+            Factory::Bolt(factory) => {
+                let acks = AckOutbox::new(me, directory.clone(), empty_acks.clone(), self.spout_of.clone());
+                let inputs = spec.inputs.len();
+                let tasks = executor
+                    .tasks()
+                    .map(|t| BoltTask::start(&maker, factory, t, inputs))
+                    .collect::<Result<_, _>>()?;
+                let home: Arc<dyn RetainedHome> = port.clone();
+                Ok(Executor::Bolt(Box::new(BoltExecutor {
+                    me,
+                    directory,
+                    lanes,
+                    port,
+                    home,
+                    sources: self.sources.of_bolt(&self.topology.spec, &component),
+                    builder,
+                    emitter,
+                    acks,
+                    maker,
+                    factory: factory.clone(),
+                    tasks,
+                    tick: settings.tick,
+                    has_loop_input: self.closing.iter().any(|(_, to)| *to == component),
+                    state: BoltState::new(self.settings.message_timeout, settings.tick, now),
+                })))
+            }
+        }
+    }
+
+    /// Executors that a component sends to, and the link to each.
+    fn destinations(&self, component: &ComponentId) -> (Vec<(u32, bool)>, BTreeMap<u32, u32>) {
+        let mut destinations = Vec::new();
+        let mut links = BTreeMap::new();
+        for (index, (target, _)) in self.executors.iter().enumerate() {
+            if self.topology.spec.components[target].inputs.iter().any(|i| i.component == *component) {
+                let closes = self.closing.contains(&(component.clone(), target.clone()));
+                links.insert(index as u32, destinations.len() as u32);
+                destinations.push((index as u32, closes));
+            }
+        }
+        (destinations, links)
+    }
+
+    fn routes(
+        &self,
+        component: &ComponentId,
+        task: TaskId,
+        links: &BTreeMap<u32, u32>,
+        random: &mut EdgeIds,
+    ) -> TaskRoutes {
+        let mut streams = Vec::new();
+        for stream in &self.topology.spec.components[component].outputs {
+            let mut edges = Vec::new();
+            for (target, spec) in &self.topology.spec.components {
+                let inputs = spec.inputs.iter();
+                for input in inputs.filter(|i| i.component == *component && i.stream == stream.id) {
+                    edges.push(self.edge(component, stream, target, input, links, random));
+                }
+            }
+            streams.push(StreamRoute { edges, emitted: 0 });
+        }
+        TaskRoutes { task, streams }
+    }
+
+    fn edge(
+        &self,
+        component: &ComponentId,
+        stream: &StreamSpec,
+        target: &ComponentId,
+        input: &InputSpec,
+        links: &BTreeMap<u32, u32>,
+        random: &mut EdgeIds,
+    ) -> Edge {
+        let tasks: Arc<[TaskId]> = self.worker.tasks.tasks_of(target.as_str()).collect();
+        let link = |task: &TaskId| links[&self.executor_of[task.0 as usize]];
+        let links = tasks.iter().map(link).collect();
+        let key_fields: Vec<usize> = input
+            .grouping
+            .key_fields()
+            .map(|keys| keys.iter().filter_map(|k| stream.fields.index(k)).collect())
+            .unwrap_or_default();
+        let n = tasks.len();
+        let grouping = match &input.grouping {
+            GroupingSpec::Direct => Grouping::Direct,
+            GroupingSpec::Custom(_) => {
+                let key = (target.clone(), component.clone(), stream.id.clone());
+                let mut custom = self.topology.groupings[&key]();
+                custom.prepare(&GroupingEdge { component, stream, target, target_tasks: &tasks });
+                Grouping::Custom(custom, Vec::new())
+            }
+            GroupingSpec::All => Grouping::All,
+            GroupingSpec::Global => Grouping::One,
+            _ if n == 1 => Grouping::One,
+            GroupingSpec::Shuffle | GroupingSpec::LocalOrShuffle => {
+                // All tasks are in this worker: local-or-shuffle has nothing to restrict.
+                let by_load = self.settings.load_aware;
+                Grouping::Shuffle(if by_load { Ring::by_load(n, random) } else { Ring::by_turns(n, random) })
+            }
+            GroupingSpec::Fields(_) => Grouping::Fields(KeyTable::new(key_fields.clone(), n)),
+            GroupingSpec::PartialKey(_) => Grouping::PartialKey(PartialKey::new(key_fields.clone(), n)),
+            GroupingSpec::None => Grouping::Random,
+        };
+        Edge { component: target.clone(), grouping, key_fields, tasks, links, transferred: 0 }
+    }
+}
+
+/// Spouts whose tuples can get into a cycle.
+fn above_cycles(
+    spec: &storm_model::TopologySpec,
+    closing: &BTreeSet<(ComponentId, ComponentId)>,
+) -> BTreeSet<ComponentId> {
+    let mut above: BTreeSet<ComponentId> = closing.iter().map(|(_, to)| to.clone()).collect();
+    loop {
+        let feeds = |id: &ComponentId| {
+            above.iter().any(|a| spec.components[a].inputs.iter().any(|i| i.component == *id))
+        };
+        let more: Vec<_> =
+            spec.components.keys().filter(|id| !above.contains(*id) && feeds(id)).cloned().collect();
+        if more.is_empty() {
+            above.retain(|id| spec.components[id].kind == ComponentKind::Spout);
+            return above;
+        }
+        above.extend(more);
+    }
+}

@@ -1,0 +1,184 @@
+//! Local mode: the topology in this process, until it is done or told to stop.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+use storm_config::{Config, TopologyView, load_local};
+use storm_engine::{ErrorKind, ErrorReport, Event, Options, Run, RunError};
+use storm_topology::Topology;
+
+use crate::configure::{ConfigureError, configure};
+use crate::logging;
+use crate::progress::Progress;
+
+/// How long Ctrl-C waits for pending trees, in seconds.
+const WAIT_VARIABLE: &str = "STORM_RS_WAIT_SECS";
+/// How long a snapshot waits for executors that are busy in user code.
+const SNAPSHOT_WAIT: Duration = Duration::from_millis(200);
+
+/// Why a local run could not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LocalError {
+    #[error(transparent)]
+    Configure(#[from] ConfigureError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("{WAIT_VARIABLE} is '{0}', which is not a number of seconds")]
+    WaitSecs(String),
+    #[error("cannot catch Ctrl-C: {0}")]
+    Signal(#[from] ctrlc::Error),
+}
+
+/// Runs a topology in this process.
+pub(crate) fn run(name: &str, mut topology: Topology) -> Result<ExitCode, LocalError> {
+    let progress = Progress::start();
+    logging::init(progress.bar());
+    if cfg!(panic = "abort") {
+        tracing::warn!("built with panic = \"abort\": a panic in one tuple ends the process");
+    }
+    let code = topology.spec.config.clone().into_iter().collect();
+    let config = load_local(code).map_err(ConfigureError::from)?;
+    for note in config.notes() {
+        tracing::info!("{note}");
+    }
+    let settings = configure(&mut topology, &config)?;
+    let wait = wait_time(&config)?;
+    let seed = OsRng.try_next_u64().unwrap_or_else(|_| u64::from(std::process::id()));
+    let options = Options { name: name.to_owned(), seed, is_active: true };
+    let run = Run::start(topology, settings, options)?;
+    let interrupts = catch_interrupts(&run)?;
+    Ok(Local { run, progress, interrupts, wait, drain_until: None }.follow())
+}
+
+fn wait_time(config: &Config) -> Result<Duration, LocalError> {
+    match std::env::var(WAIT_VARIABLE) {
+        Ok(text) => text.trim().parse().map(Duration::from_secs).map_err(|_| LocalError::WaitSecs(text)),
+        Err(_) => Ok(TopologyView::of(config).message_timeout),
+    }
+}
+
+fn catch_interrupts(run: &Run) -> Result<Arc<AtomicUsize>, LocalError> {
+    let count = Arc::new(AtomicUsize::new(0));
+    let (counter, signal) = (count.clone(), std::sync::Mutex::new(run.signaller()));
+    ctrlc::set_handler(move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+        if let Ok(signal) = signal.lock() {
+            signal();
+        }
+    })?;
+    Ok(count)
+}
+
+/// Why a run ends.
+enum Ending {
+    /// Everything is processed.
+    Complete,
+    /// Ctrl-C, and time has run out.
+    Unfinished,
+    /// A second Ctrl-C.
+    Killed,
+    /// A component broke its own declarations.
+    Broken,
+    /// The engine itself panicked.
+    EngineFailed,
+}
+
+struct Local {
+    run: Run,
+    progress: Progress,
+    interrupts: Arc<AtomicUsize>,
+    wait: Duration,
+    /// Ctrl-C was pressed: end at this moment at the latest.
+    drain_until: Option<Instant>,
+}
+
+impl Local {
+    /// Follows the run to its end.
+    fn follow(mut self) -> ExitCode {
+        let ending = loop {
+            if let Some(ending) = self.turn() {
+                break ending;
+            }
+        };
+        if matches!(ending, Ending::Killed) {
+            // Whatever hangs, hangs: the user has insisted.
+            self.progress.bar().finish_and_clear();
+            return ExitCode::from(130);
+        }
+        let snapshot = self.run.snapshot(SNAPSHOT_WAIT);
+        self.run.stop();
+        while let Some(event) = self.run.next_event(Duration::ZERO) {
+            if let Event::Error(report) = event {
+                log(&report);
+            }
+        }
+        self.progress.finish(&snapshot);
+        match ending {
+            Ending::Complete => ExitCode::SUCCESS,
+            Ending::Unfinished => {
+                let pending = snapshot.spouts(|t| t.pending);
+                logging::print_error(&format!(
+                    "stopped with {pending} tuples pending after {} s; {WAIT_VARIABLE} sets how long to wait",
+                    self.wait.as_secs()
+                ));
+                ExitCode::FAILURE
+            }
+            Ending::Broken | Ending::EngineFailed | Ending::Killed => ExitCode::FAILURE,
+        }
+    }
+
+    /// Waits for the next thing to happen.
+    fn turn(&mut self) -> Option<Ending> {
+        let mut timeout = self.progress.due_in();
+        if let Some(until) = self.drain_until {
+            timeout = timeout.min(until.saturating_duration_since(Instant::now()));
+        }
+        match self.run.next_event(timeout) {
+            Some(Event::Error(report)) => {
+                log(&report);
+                if report.kind == ErrorKind::Contract {
+                    return Some(Ending::Broken);
+                }
+            }
+            Some(Event::Signal) if self.interrupts.load(Ordering::SeqCst) > 1 => return Some(Ending::Killed),
+            Some(Event::Signal) => {
+                tracing::info!("stopping: spouts emit no more, what is pending is processed; Ctrl-C again ends at once");
+                self.drain_until = Some(Instant::now() + self.wait);
+                self.run.watch();
+                self.run.deactivate();
+            }
+            Some(Event::Ended { has_panicked: true, .. }) => {
+                logging::print_error("the engine has failed: this is a bug of storm-rs");
+                return Some(Ending::EngineFailed);
+            }
+            Some(Event::SpoutDone | Event::Idle | Event::Prepared(..) | Event::Ended { .. }) => {}
+            None if self.drain_until.is_some_and(|until| Instant::now() >= until) => {
+                return Some(Ending::Unfinished);
+            }
+            None => {
+                let snapshot = self.run.snapshot(SNAPSHOT_WAIT);
+                self.progress.show(&snapshot);
+            }
+        }
+        if self.run.is_done() {
+            self.run.watch();
+            if self.run.is_quiet() {
+                return Some(Ending::Complete);
+            }
+        }
+        None
+    }
+}
+
+fn log(report: &ErrorReport) {
+    let suppressed = (report.suppressed > 0).then_some(report.suppressed);
+    let ErrorReport { component, task, message, .. } = report;
+    match report.kind {
+        ErrorKind::Slow => tracing::warn!(%component, task = task.0, suppressed, "{message}"),
+        _ => tracing::error!(%component, task = task.0, suppressed, "{message}"),
+    }
+}

@@ -1,0 +1,134 @@
+//! Runs the binary and compares what it writes, byte by byte.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use bounded_input::testing::{assert_same_bytes, assert_same_file, data, run};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_word-count");
+
+/// Counts the words of `file`, or of the embedded book, into a new file and returns that.
+fn count(file: Option<&Path>, tokens: &str, parallelism: [u32; 3]) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("new/dir/words.tsv");
+    let [lines, split, count] = parallelism.map(|n| n.to_string());
+    let mut args = vec!["--tokens", tokens, "--lines", &lines, "--split", &split, "--count", &count];
+    args.extend(["--out", out.to_str().unwrap()]);
+    if let Some(file) = file {
+        args.extend(["--file", file.to_str().unwrap()]);
+    }
+    run(BINARY, args).assert_success();
+    let written: Vec<_> = fs::read_dir(out.parent().unwrap()).unwrap().collect();
+    assert_eq!(written.len(), 1, "left something behind: {written:?}");
+    fs::read(out).unwrap()
+}
+
+/// What `tr -s ' \t' '\n' | sort | uniq -c` would count.
+fn counted_in_one_loop(text: &[u8], tokens: &str) -> Vec<u8> {
+    let mut counts = BTreeMap::<Vec<u8>, u64>::new();
+    let mut word = Vec::new();
+    for &byte in text.iter().chain(b"\n") {
+        let kept = match tokens {
+            "alpha" => byte.is_ascii_alphabetic().then(|| byte.to_ascii_lowercase()),
+            _ => (byte != b' ' && byte != b'\t' && byte != b'\n').then_some(byte),
+        };
+        match kept {
+            Some(byte) => word.push(byte),
+            None if word.is_empty() => {}
+            None => *counts.entry(std::mem::take(&mut word)).or_default() += 1,
+        }
+    }
+    let mut sorted: Vec<_> = counts.into_iter().collect();
+    sorted.sort_by(|(_, m), (_, n)| n.cmp(m));
+    let lines = sorted.into_iter().map(|(word, n)| [format!("{n}\t").as_bytes(), &word, b"\n"].concat());
+    lines.collect::<Vec<_>>().concat()
+}
+
+fn oracle(tokens: &str) -> Vec<u8> {
+    fs::read(data(&format!("oracle/wc-alice.{tokens}.tsv"))).unwrap()
+}
+
+#[test]
+fn the_book_has_these_words_for_any_parallelism() {
+    for tokens in ["fields", "alpha"] {
+        for parallelism in [[1, 1, 1], [1, 2, 2], [2, 4, 3], [5, 1, 7]] {
+            assert_same_bytes(&count(None, tokens, parallelism), &oracle(tokens));
+        }
+    }
+}
+
+#[test]
+fn a_named_file_is_read_instead_of_the_embedded_one() {
+    let file = data("wc-alice.txt");
+    assert_same_bytes(&count(Some(&file), "alpha", [2, 2, 2]), &oracle("alpha"));
+}
+
+#[test]
+fn any_bytes_are_counted_as_coreutils_would() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("odd.txt");
+    let texts: [&[u8]; 7] = [
+        b"",
+        b"\n\n \t \n",
+        b"no newline at the end\nend",
+        b"dos\r\nline ends\r\nform\x0cfeed \x0c dos\r\n",
+        "no\u{a0}break \u{a0} \u{2003}em\u{2003} na\u{ef}ve \u{feff}".as_bytes(),
+        b"\xff\xfe \xc3 \xc3\x28\n\0 nul\0nul \0\n\xff\xfe \x80\tx",
+        b"A a B b a\n\tThe the THE-the\n",
+    ];
+    for text in texts {
+        fs::write(&file, text).unwrap();
+        for tokens in ["fields", "alpha"] {
+            assert_same_bytes(&count(Some(&file), tokens, [2, 2, 3]), &counted_in_one_loop(text, tokens));
+        }
+    }
+}
+
+#[test]
+fn a_bigger_file_with_long_lines_is_counted_exactly() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("big.txt");
+    let book = fs::read(data("wc-alice.txt")).unwrap();
+    let one_line: Vec<u8> = book.iter().map(|b| if *b == b'\n' { b' ' } else { *b }).collect();
+    let text = [&one_line, &b"\n"[..], &book, &book, &book, &book, &one_line].concat();
+    fs::write(&file, &text).unwrap();
+    assert_same_bytes(&count(Some(&file), "fields", [2, 2, 2]), &counted_in_one_loop(&text, "fields"));
+}
+
+#[test]
+fn without_out_the_twenty_most_frequent_words_and_the_rate_are_shown() {
+    let shown = run(BINARY, ["--tokens", "alpha"]).assert_success().stdout;
+    let top20 = fs::read_to_string(data("oracle/wc-alice.alpha.top20.tsv")).unwrap();
+    assert!(shown.starts_with(&top20), "{shown}");
+    assert!(shown.contains("27341 words, 2572 different"), "{shown}");
+    assert!(shown.contains("words/s"), "{shown}");
+}
+
+#[test]
+fn an_existing_result_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("words.tsv");
+    fs::write(&out, "old").unwrap();
+    run(BINARY, ["--out", out.to_str().unwrap()]).assert_success();
+    assert_same_file(&out, &data("oracle/wc-alice.fields.tsv"));
+}
+
+#[test]
+fn a_missing_file_ends_with_1_and_its_path() {
+    let finished = run(BINARY, ["--file", "/no/such/book.txt"]);
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    assert!(finished.stderr.contains("/no/such/book.txt"), "{finished:?}");
+}
+
+#[test]
+fn a_result_that_cannot_be_written_ends_with_1_and_its_path() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), "").unwrap();
+    // A directory below a file, and a directory itself, fail for every user, root included.
+    for out in [dir.path().join("file/words.tsv"), dir.path().to_owned()] {
+        let finished = run(BINARY, ["--out", out.to_str().unwrap()]);
+        assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+        assert!(finished.stderr.contains(out.to_str().unwrap()), "{finished:?}");
+    }
+}
