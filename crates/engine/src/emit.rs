@@ -11,7 +11,7 @@ use storm_topology::{
 
 use crate::acks::AckOutbox;
 use crate::ids::EdgeIds;
-use crate::ledger::{Ended, Ledger, slot_of};
+use crate::ledger::{Ledger, slot_of};
 use crate::outbox::Outbox;
 use crate::port::ExecutorPort;
 use crate::retained::RetainedTable;
@@ -407,8 +407,8 @@ pub(crate) struct SpoutCall<'a> {
     pub(crate) ledger: &'a mut Ledger,
     pub(crate) port: &'a Arc<ExecutorPort>,
     pub(crate) hooks: &'a mut Vec<Box<dyn TaskHook>>,
-    /// Trees that nobody receives: acked when `next_tuple` has returned.
-    pub(crate) ended: &'a mut Vec<Ended>,
+    /// Roots of trees that nobody receives: acked when `next_tuple` has returned.
+    pub(crate) unreceived: &'a mut Vec<u64>,
     pub(crate) rank: usize,
     pub(crate) now: Time,
     pub(crate) is_tracking: bool,
@@ -453,7 +453,9 @@ impl SpoutSink for SpoutCall<'_> {
             } else {
                 self.emitter.send(self.rank, stream, values, |_, anchors| anchors.clear());
             }
-            self.ended.extend(self.ledger.charge(root, all));
+            if !self.ledger.charge(root, all) {
+                self.unreceived.push(root);
+            }
             Some(slot_of(root))
         } else {
             self.emitter.send(self.rank, stream, values, |_, anchors| anchors.clear());

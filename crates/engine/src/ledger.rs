@@ -115,13 +115,12 @@ impl Ledger {
         Some(self.generations[i] << SLOT_BITS | u64::from(slot))
     }
 
-    /// Puts the edges of the spout's own emit into a tree that was just opened. Without edges
-    /// nobody receives it, and it ends at once.
+    /// Puts the edges of the spout's own emit into a tree that was just opened. False without
+    /// edges: nobody receives it, and it is to be ended with [`fold`](Ledger::fold) of nothing.
     #[inline]
-    pub fn charge(&mut self, root: u64, edges: u64) -> Option<Ended> {
-        let slot = slot_of(root);
-        self.values[slot as usize] ^= edges;
-        (self.values[slot as usize] == 0).then(|| self.end(slot))
+    pub fn charge(&mut self, root: u64, edges: u64) -> bool {
+        self.values[slot_of(root) as usize] ^= edges;
+        edges != 0
     }
 
     /// Folds acked (and newly made) edges into a tree; returns it when it is processed.

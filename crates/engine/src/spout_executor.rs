@@ -98,6 +98,8 @@ pub(crate) struct SpoutState {
     next_refresh: Time,
     latency: Histogram<u64>,
     ended: Vec<Ended>,
+    /// Roots of trees that nobody receives.
+    unreceived: Vec<u64>,
     was_done: bool,
     is_loop_paused: bool,
 }
@@ -116,6 +118,7 @@ impl SpoutState {
             next_refresh: now + LOAD_REFRESH,
             latency: latency_histogram(),
             ended: Vec::new(),
+            unreceived: Vec::new(),
             was_done: false,
             is_loop_paused: false,
         }
@@ -427,12 +430,14 @@ impl SpoutExecutor {
             self.recover(rank, panic, now);
         }
         // What nobody receives is acked now that next_tuple has returned.
-        if !self.state.ended.is_empty() {
-            let mut ended = std::mem::take(&mut self.state.ended);
-            for tree in ended.drain(..) {
-                self.acked(rank, tree, now);
+        if !self.state.unreceived.is_empty() {
+            let mut unreceived = std::mem::take(&mut self.state.unreceived);
+            for root in unreceived.drain(..) {
+                if let Some(tree) = self.tasks[rank].ledger.fold(root, 0) {
+                    self.acked(rank, tree, now);
+                }
             }
-            self.state.ended = ended;
+            self.state.unreceived = unreceived;
         }
     }
 
@@ -446,7 +451,7 @@ impl SpoutExecutor {
             ledger: &mut task.ledger,
             port: &self.port,
             hooks: &mut task.hooks,
-            ended: &mut self.state.ended,
+            unreceived: &mut self.state.unreceived,
             rank,
             now,
             is_tracking: self.is_tracking,
@@ -495,9 +500,7 @@ impl SpoutExecutor {
         let task = &mut self.tasks[rank];
         task.panics += 1;
         task.lost += task.ledger.abandon() as u64;
-        // Trees that nobody receives have ended without a verdict, too.
-        task.lost += self.state.ended.len() as u64;
-        self.state.ended.clear();
+        self.state.unreceived.clear();
         self.port.report_as(ErrorKind::Panicked, task.id, panic.to_string());
         self.rebuild(rank, now);
     }

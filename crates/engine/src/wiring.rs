@@ -95,6 +95,12 @@ impl Wiring {
         let above_cycles = (0..executors.len() as u32).filter(|i| above.contains(&executors[*i as usize].0));
         let directory =
             Directory::new(addresses, Budget::new(settings.memory_budget), above_cycles.collect());
+        for (index, (component, executor)) in executors.iter().enumerate() {
+            // Not done before it has said so.
+            let is_spout = spec.components[component].kind == ComponentKind::Spout;
+            let undone = if is_spout && beginning.is_active { executor.task_count() } else { 0 };
+            directory[index as u32].traffic.publish(0, 0, 0, undone.into());
+        }
         let mut resources = Resources::default();
         for hook in &topology.worker_hooks {
             hook.start(&mut resources, &settings.config)?;

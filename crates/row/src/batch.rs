@@ -61,7 +61,7 @@ impl Batch {
     /// Appends a row and returns the bytes it took, which are [`row_bytes`](crate::row_bytes).
     ///
     /// # Panics
-    /// If there are more than 65,535 anchors, which no caller may let happen.
+    /// If there are more than [`MAX_ANCHORS`] anchors, which no caller may let happen.
     #[inline]
     pub fn push(&mut self, header: Header, anchors: &[Anchor], values: Values<'_>) -> usize {
         assert!(anchors.len() <= MAX_ANCHORS, "a row has at most {MAX_ANCHORS} anchors");

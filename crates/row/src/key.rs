@@ -4,25 +4,28 @@
 //! still go to the same task:
 //!
 //! ```text
-//! key     field*                          in the order of the grouping's fields
-//! field   | 0 |                           null
-//!         | 1 | 0 or 1 |                  bool
-//!         | 2 | i64 |                     int
-//!         | 3 | f64 bits |                float; -0 as 0, every NaN as one
-//!         | 4 | length u32 | bytes |      text and bytes alike
-//!         | 5 | count u32 | field* |      list
-//!         | 6 | count u32 | (key field)* | map, sorted by key; key: length u32, text
+//! key     field*                       in the order of the grouping's fields
+//! field   | 0 |                        null
+//!         | 1 | 0 or 1 |               bool
+//!         | 2 | i64 |                  int
+//!         | 3 | f64 bits |             float; -0 as 0, every NaN as one
+//!         | 4 | length | bytes |       text and bytes alike
+//!         | 5 | length | field* |      list
+//!         | 6 | length | (key field)* |   map, sorted by key; key: length, text
+//! length  | u8 |                       below 255
+//!         | 255 | u32 |                from there on
 //! ```
 //!
-//! Lengths stand before what they measure, so ("ab", "c") and ("a", "bc") differ. An int and a
-//! float differ even when equal. The hash is xxh3-64 with [`KEY_SEED`]; its upper 15 bits are the
-//! key group, and a table maps groups to tasks. All of this is fixed for ever: saved state and
-//! running topologies rely on it.
+//! Little endian. Lengths stand before what they measure, so ("ab", "c") and ("a", "bc") differ. An
+//! int and a float differ even when equal. The hash is xxh3-64 with [`KEY_SEED`]; its upper 15 bits
+//! are the key group, and a table maps groups to tasks. All of this is fixed for ever: saved state
+//! and running topologies rely on it.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::field::FieldRef;
 use crate::layout::len_u32;
+use crate::slot::{kind, place};
 use crate::values::Values;
 
 /// Seed of the key hash ("STORM-RS").
@@ -80,6 +83,11 @@ impl KeyEncoder {
     /// If a field is opaque or does not exist.
     #[inline]
     pub fn hash(&mut self, values: Values<'_>, fields: &[usize]) -> Result<u64, KeyError> {
+        if let [field] = fields
+            && let Some(key) = values.short_text(*field)
+        {
+            return Ok(xxh3_64_with_seed(key, KEY_SEED));
+        }
         self.scratch.clear();
         for &field in fields {
             let Some(value) = values.field(field) else {
@@ -96,6 +104,9 @@ impl KeyEncoder {
         (hash >> (u64::BITS - KEY_GROUPS.trailing_zeros())) as u32
     }
 }
+
+/// The usual key, one short text, need not be copied: its slot looks like its encoding.
+const _: () = assert!(tag::TEXT == kind::STR | place::INLINE);
 
 struct OpaqueKey;
 
@@ -116,15 +127,17 @@ fn encode_rare(field: FieldRef<'_>, out: &mut Vec<u8>) -> Result<(), OpaqueKey> 
         FieldRef::Bool(x) => out.extend_from_slice(&[tag::BOOL, u8::from(x)]),
         FieldRef::Float(x) => fixed(tag::FLOAT, normal(x).to_bits(), out),
         FieldRef::List(items) => {
-            length(tag::LIST, items.len(), out);
+            out.push(tag::LIST);
+            length(items.len(), out);
             for item in items {
                 encode(item, out)?;
             }
         }
         FieldRef::Map(entries) => {
-            length(tag::MAP, entries.len(), out);
+            out.push(tag::MAP);
+            length(entries.len(), out);
             for (key, value) in entries {
-                out.extend_from_slice(&len_u32(key.len()).to_le_bytes());
+                length(key.len(), out);
                 out.extend_from_slice(key.as_bytes());
                 encode(value, out)?;
             }
@@ -137,15 +150,19 @@ fn encode_rare(field: FieldRef<'_>, out: &mut Vec<u8>) -> Result<(), OpaqueKey> 
 
 #[inline]
 fn text(bytes: &[u8], out: &mut Vec<u8>) {
-    length(tag::TEXT, bytes.len(), out);
+    out.push(tag::TEXT);
+    length(bytes.len(), out);
     out.extend_from_slice(bytes);
 }
 
 #[inline]
-fn length(tag: u8, length: usize, out: &mut Vec<u8>) {
-    let mut head = [tag, 0, 0, 0, 0];
-    head[1..].copy_from_slice(&len_u32(length).to_le_bytes());
-    out.extend_from_slice(&head);
+fn length(length: usize, out: &mut Vec<u8>) {
+    if length < 255 {
+        out.push(length as u8);
+    } else {
+        out.push(255);
+        out.extend_from_slice(&len_u32(length).to_le_bytes());
+    }
 }
 
 #[inline]

@@ -35,7 +35,7 @@ pub const MAX_DEPTH: usize = 64;
 pub const MAX_FIELDS: usize = u16::MAX as usize;
 
 /// A row has at most this many anchors.
-pub(crate) const MAX_ANCHORS: usize = u16::MAX as usize;
+pub const MAX_ANCHORS: usize = u16::MAX as usize;
 
 /// Bytes of a row before its anchors.
 pub(crate) const HEADER_LEN: usize = 20;

@@ -57,7 +57,7 @@ pub use check::RowFault;
 pub use field::FieldRef;
 pub use from_field::{FieldError, FromField};
 pub use key::{KEY_GROUPS, KEY_SEED, KeyEncoder, KeyError};
-pub use layout::{Anchor, BIG_VALUE, Header, MAX_DEPTH, MAX_FIELDS};
+pub use layout::{Anchor, BIG_VALUE, Header, MAX_ANCHORS, MAX_DEPTH, MAX_FIELDS};
 pub use nested::{ListIter, ListRef, MapIter, MapRef};
 pub use opaque::Opaque;
 pub use owned_row::OwnedRow;

@@ -7,7 +7,7 @@ use storm_model::Value;
 
 use crate::field::FieldRef;
 use crate::layout::{ANCHOR_LEN, HEADER_LEN};
-use crate::slot::{self, Slot, kind};
+use crate::slot::{self, Slot, kind, place};
 
 /// The values of one row: of a builder, of a row in a batch, or of an owned row.
 #[derive(Clone, Copy)]
@@ -83,10 +83,18 @@ impl<'a> Values<'a> {
         (0..arity).filter_map(move |i| Some((i, self.shared(i)?)))
     }
 
+    /// The used part of slot `i` if it is text within its slot: tag, length, text.
+    #[inline]
+    pub(crate) fn short_text(self, i: usize) -> Option<&'a [u8]> {
+        let slot = self.slot(i)?;
+        (slot[0] == kind::STR | place::INLINE).then(|| &slot[..2 + usize::from(slot[1])])
+    }
+
     pub(crate) fn kind(self, i: usize) -> Option<u8> {
         self.slot(i).map(|slot| slot[0] & kind::MASK)
     }
 
+    #[inline]
     fn slot(self, i: usize) -> Option<&'a Slot> {
         (i < self.arity()).then(|| slot::at(self.body, i))
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use storm_rs::prelude::*;
 use storm_rs::TupleError;
+use storm_rs::prelude::*;
 
 /// Stream of the marker that a spout task emits when all its lines are processed.
 pub const END: &str = "end";

@@ -101,8 +101,13 @@ impl FileSpout {
         }
     }
 
-    /// Passes over the first line, which must be a header; then the line after it has number 1.
-    pub fn with_header(mut self, is_header: fn(&[u8]) -> bool, expected: &'static str) -> FileSpout {
+    /// Passes over the first line, which must be a header (an empty input has none); the line after
+    /// it has number 1.
+    pub fn with_header(
+        mut self,
+        is_header: fn(&[u8]) -> bool,
+        expected: &'static str,
+    ) -> FileSpout {
         self.header = Some(Header { is_header, expected });
         self
     }
@@ -120,8 +125,10 @@ impl FileSpout {
             return Ok(lines);
         };
         match lines.next_line(bytes) {
-            Some(line) if (header.is_header)(&bytes[line.start..line.end]) => Ok(lines.counted_from_here()),
-            _ => Err(InputError::Header { input: self.input.to_string(), expected: header.expected }),
+            Some(line) if !(header.is_header)(&bytes[line.start..line.end]) => {
+                Err(InputError::Header { input: self.input.to_string(), expected: header.expected })
+            }
+            _ => Ok(lines.counted_from_here()),
         }
     }
 }
@@ -162,7 +169,9 @@ impl Spout for FileSpout {
         let (key_of, repeat) = (self.key_of, self.repeat);
         let open = self.opened();
         if let Some((mark, cause)) = open.failed.take() {
-            out.report_error(format!("{mark:?} is emitted again ({cause}); what it led to may count twice"));
+            out.report_error(format!(
+                "{mark:?} is emitted again ({cause}); what it led to may count twice"
+            ));
         }
         if let Some(moment) = open.not_before {
             if open.clock.now() < moment {
@@ -226,7 +235,12 @@ impl FileSpout {
 impl Open {
     /// Emits the next line of this task.
     #[inline]
-    fn next_line(&mut self, key_of: Option<KeyOf>, repeat: bool, out: &mut SpoutOutput<'_, Mark>) -> Next {
+    fn next_line(
+        &mut self,
+        key_of: Option<KeyOf>,
+        repeat: bool,
+        out: &mut SpoutOutput<'_, Mark>,
+    ) -> Next {
         for _ in 0..LINES_PER_CALL {
             let Some(line) = self.lines.next_line(&self.bytes) else {
                 if !repeat {

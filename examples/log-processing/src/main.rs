@@ -13,10 +13,10 @@ use bounded_input::{COMMIT, Common, END, FileSpout, Writer, exit_code};
 use clap::Parser;
 use storm_rs::prelude::*;
 
-use tally::Tally;
 use parse::{MALFORMED, Parse};
 use report::Figures;
 use status::Statuses;
+use tally::Tally;
 use visits::Visits;
 
 static LOG: &[u8] = include_bytes!("../../data/web-apache-combined-10k.log");
@@ -70,7 +70,9 @@ fn topology(args: Args) -> Result<Topology, TopologyError> {
     t.set_bolt("minutes", || Tally::of("minute"), minutes)
         .fields_grouping("parse", ["minute"])
         .all_grouping(("lines", END));
-    t.set_bolt("ips", || Tally::of("ip"), ips).fields_grouping("parse", ["ip"]).all_grouping(("lines", END));
+    t.set_bolt("ips", || Tally::of("ip"), ips)
+        .fields_grouping("parse", ["ip"])
+        .all_grouping(("lines", END));
     t.set_bolt("visits", Visits::default, visits)
         .fields_grouping("parse", ["path"])
         .all_grouping(("lines", END));

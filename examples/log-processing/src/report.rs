@@ -41,7 +41,8 @@ impl Figures {
 
     /// By total descending, then by path.
     fn visits(&self) -> Vec<(u64, u64, &[u8])> {
-        let mut sorted: Vec<_> = self.visits.iter().map(|(path, (total, unique))| (*total, *unique, &**path)).collect();
+        let mut sorted: Vec<_> =
+            self.visits.iter().map(|(path, (total, unique))| (*total, *unique, &**path)).collect();
         sorted.sort_unstable_by(|(m, _, a), (n, _, b)| n.cmp(m).then(a.cmp(b)));
         sorted
     }
@@ -65,9 +66,13 @@ impl Figures {
             let visits = self.visits();
             write_visits(&mut stdout, &visits[..visits.len().min(SHOWN)])?;
         }
-        let (requests, clients, paths) = (self.status.total(), self.per_ip.len(), self.visits.len());
+        let (requests, clients, paths) =
+            (self.status.total(), self.per_ip.len(), self.visits.len());
         let malformed = self.malformed.len();
-        writeln!(stdout, "{requests} requests, {clients} clients, {paths} paths, {malformed} malformed lines")
+        writeln!(
+            stdout,
+            "{requests} requests, {clients} clients, {paths} paths, {malformed} malformed lines"
+        )
     }
 }
 

@@ -40,7 +40,7 @@ impl Bolt for Visits {
             self.count(input.get("path")?, input.get("ip")?);
         } else if self.ends.note(input)? {
             for (path, visits) in &self.paths {
-                out.emit((path, visits.total, visits.ips.len()));
+                out.emit((&**path, visits.total, visits.ips.len()));
             }
         }
         Ok(())

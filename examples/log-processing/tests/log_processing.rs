@@ -14,14 +14,30 @@ fn figures(out: &Path, more: &[&str]) -> Finished {
 
 fn assert_oracle(dir: &Path) {
     for name in FILES {
-        assert_same_file(&dir.join(format!("{name}.tsv")), &data(&format!("oracle/web.{name}.tsv")));
+        assert_same_file(
+            &dir.join(format!("{name}.tsv")),
+            &data(&format!("oracle/web.{name}.tsv")),
+        );
     }
     assert_eq!(fs::read_dir(dir).unwrap().count(), FILES.len());
 }
 
 #[test]
 fn the_log_has_these_figures_for_any_parallelism() {
-    let parallel = ["--lines", "3", "--parse", "4", "--status", "2", "--minutes", "3", "--ips", "2", "--visits", "5"];
+    let parallel = [
+        "--lines",
+        "3",
+        "--parse",
+        "4",
+        "--status",
+        "2",
+        "--minutes",
+        "3",
+        "--ips",
+        "2",
+        "--visits",
+        "5",
+    ];
     for more in [&[][..], &["--lines", "2", "--parse", "1"], &parallel] {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("new/figures");
@@ -36,7 +52,8 @@ fn malformed_lines_are_counted_and_reported_and_the_rest_goes_on() {
     let (out, file) = (dir.path().join("figures"), dir.path().join("access.log"));
     let log = fs::read(data("web-apache-combined-10k.log")).unwrap();
     let mut lines: Vec<&[u8]> = log.strip_suffix(b"\n").unwrap().split(|b| *b == b'\n').collect();
-    let malformed: [&[u8]; 4] = [b"what is this?", b"", b"\xff\xfe\0", b"1.2.3.4 - - [17/May/2015:10:05:03 +0000] \"GET"];
+    let malformed: [&[u8]; 4] =
+        [b"what is this?", b"", b"\xff\xfe\0", b"1.2.3.4 - - [17/May/2015:10:05:03 +0000] \"GET"];
     for (i, line) in malformed.into_iter().enumerate() {
         lines.insert(i * 3000, line);
     }
@@ -66,7 +83,10 @@ fn without_out_a_summary_is_shown() {
     let shown = run(BINARY, [""; 0]).assert_success().stdout;
     assert!(shown.starts_with("9126\t200\n445\t304\n"), "{shown}");
     assert!(shown.contains("807\t683\t/favicon.ico\n"), "{shown}");
-    assert!(shown.ends_with("10000 requests, 1753 clients, 1498 paths, 0 malformed lines\n"), "{shown}");
+    assert!(
+        shown.ends_with("10000 requests, 1753 clients, 1498 paths, 0 malformed lines\n"),
+        "{shown}"
+    );
 }
 
 #[test]

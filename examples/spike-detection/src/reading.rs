@@ -45,7 +45,8 @@ impl<'a> Reading<'a> {
         let (Some(timestamp), Some(text)) = (columns.next(), columns.next()) else {
             return Err(Malformed::Missing);
         };
-        let number = str::from_utf8(text.trim_ascii()).ok().and_then(|text| text.parse::<f64>().ok());
+        let number =
+            str::from_utf8(text.trim_ascii()).ok().and_then(|text| text.parse::<f64>().ok());
         match number {
             Some(value) if value.is_finite() => Ok(Reading { timestamp, text, value }),
             _ => Err(Malformed::NotANumber),
@@ -64,9 +65,15 @@ mod tests {
     #[test]
     fn a_row_has_two_or_three_columns() {
         let reading = Reading::parse(b"2013-12-02 21:15:00,73.960\r").unwrap();
-        assert_eq!((reading.timestamp, reading.text, reading.value), (&b"2013-12-02 21:15:00"[..], &b"73.960"[..], 73.96));
+        assert_eq!(
+            (reading.timestamp, reading.text, reading.value),
+            (&b"2013-12-02 21:15:00"[..], &b"73.960"[..], 73.96)
+        );
         assert_eq!(Reading::parse(b"t,-1e3,pump").unwrap().value, -1000.0);
-        assert_eq!((device(b"t,1,pump\r"), device(b"t,1\r"), device(b"")), (&b"pump"[..], &b""[..], &b""[..]));
+        assert_eq!(
+            (device(b"t,1,pump\r"), device(b"t,1\r"), device(b"")),
+            (&b"pump"[..], &b""[..], &b""[..])
+        );
     }
 
     #[test]
@@ -79,7 +86,9 @@ mod tests {
 
     #[test]
     fn the_header_names_the_columns() {
-        for header in [&b"timestamp,value"[..], b"timestamp,value\r", b"\xef\xbb\xbftimestamp, value,device"] {
+        for header in
+            [&b"timestamp,value"[..], b"timestamp,value\r", b"\xef\xbb\xbftimestamp, value,device"]
+        {
             assert!(is_header(header));
         }
         for row in [&b""[..], b"timestamp", b"2013-12-02 21:15:00,73.9", b"timestamp,value,pump"] {

@@ -15,13 +15,16 @@ fn spikes(out: &Path, args: &[&str]) -> Finished {
 #[test]
 fn the_machine_has_these_spikes_for_any_parallelism() {
     let parallel = ["--readings", "3", "--average", "4", "--detect", "3"];
-    for (window, threshold) in [("100", "0.03"), ("100", "0.25"), ("1000", "0.03"), ("1000", "0.25")] {
+    for (window, threshold) in
+        [("100", "0.03"), ("100", "0.25"), ("1000", "0.03"), ("1000", "0.25")]
+    {
         for more in [&[][..], &parallel] {
             let dir = tempfile::tempdir().unwrap();
             let out = dir.path().join("new/spikes.tsv");
             let args = [&["--window", window, "--threshold", threshold], more].concat();
             spikes(&out, &args).assert_success();
-            let oracle = format!("oracle/sensor-machine-temperature.spikes.w{window}.t{threshold}.tsv");
+            let oracle =
+                format!("oracle/sensor-machine-temperature.spikes.w{window}.t{threshold}.tsv");
             assert_same_file(&out, &data(&oracle));
         }
     }
@@ -31,7 +34,8 @@ fn the_machine_has_these_spikes_for_any_parallelism() {
 fn readings() -> Vec<(String, i64, String)> {
     let mut random = 1_u64;
     let mut next = |n: u64| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) % n
     };
     let row = |i| (format!("t{i}"), next(1000) as i64, format!("device {}", next(23)));
@@ -41,17 +45,17 @@ fn readings() -> Vec<(String, i64, String)> {
 /// The same in one loop.
 fn spikes_in_one_loop(rows: &[(String, i64, String)], window: usize, threshold: f64) -> String {
     let mut last = HashMap::<&str, Vec<i64>>::new();
-    let mut spikes = String::new();
+    let mut spikes = Vec::new();
     for (i, (timestamp, value, device)) in rows.iter().enumerate() {
         let values = last.entry(device).or_default();
         values.push(*value);
         let values = &values[values.len().saturating_sub(window)..];
         let average = values.iter().sum::<i64>() as f64 / values.len() as f64;
         if (*value as f64 - average).abs() > threshold * average {
-            spikes += &format!("{}\t{timestamp}\t{value}\n", i + 1);
+            spikes.push(format!("{}\t{timestamp}\t{value}\n", i + 1));
         }
     }
-    spikes
+    spikes.concat()
 }
 
 #[test]
@@ -61,7 +65,9 @@ fn each_device_has_its_own_average_in_order_for_any_parallelism() {
     let rows = readings();
     let text: String = rows.iter().map(|(t, v, d)| format!("{t},{v},{d}\r\n")).collect();
     fs::write(&file, format!("timestamp,value,device\r\n{text}")).unwrap();
-    for [readings, average, detect] in [["1", "1", "1"], ["1", "3", "2"], ["2", "2", "2"], ["4", "5", "3"]] {
+    for [readings, average, detect] in
+        [["1", "1", "1"], ["1", "3", "2"], ["2", "2", "2"], ["4", "5", "3"]]
+    {
         let args = ["--window", "7", "--threshold", "0.8", "--file", file.to_str().unwrap()];
         let parallel = ["--readings", readings, "--average", average, "--detect", detect];
         spikes(&out, &[args, parallel].concat()).assert_success();
@@ -84,9 +90,11 @@ fn malformed_rows_count_as_rows_and_in_no_average() {
 fn a_file_without_readings_has_no_spikes() {
     let dir = tempfile::tempdir().unwrap();
     let (file, out) = (dir.path().join("readings.csv"), dir.path().join("spikes.tsv"));
-    fs::write(&file, "timestamp,value\n").unwrap();
-    spikes(&out, &["--file", file.to_str().unwrap()]).assert_success();
-    assert_eq!(fs::read(&out).unwrap(), b"");
+    for text in ["", "timestamp,value", "timestamp,value,device\r\n"] {
+        fs::write(&file, text).unwrap();
+        spikes(&out, &["--file", file.to_str().unwrap()]).assert_success();
+        assert_eq!(fs::read(&out).unwrap(), b"");
+    }
 }
 
 #[test]

@@ -55,7 +55,9 @@ fn topology(args: Args) -> Result<Topology, TopologyError> {
     let mut t = TopologyBuilder::new();
     t.set_spout("lines", move || FileSpout::new(&common, ALICE), lines);
     t.set_bolt("split", move || Split::new(tokens), split).shuffle_grouping("lines");
-    t.set_bolt("count", Count::default, count).fields_grouping("split", ["word"]).all_grouping(("lines", END));
+    t.set_bolt("count", Count::default, count)
+        .fields_grouping("split", ["word"])
+        .all_grouping(("lines", END));
     t.set_bolt("report", move || Writer::new(Words::new(out.clone())), 1)
         .global_grouping("count")
         .global_grouping(("lines", COMMIT));

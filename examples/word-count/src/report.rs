@@ -29,7 +29,10 @@ impl Words {
             write_counts(&mut stdout, &counts[..counts.len().min(SHOWN)])?;
         }
         let (total, different) = (self.counts.total(), self.counts.len());
-        let secs = self.started.as_ref().map_or(0.0, |(clock, started)| clock.now().since(*started).as_secs_f64());
+        let secs = self
+            .started
+            .as_ref()
+            .map_or(0.0, |(clock, started)| clock.now().since(*started).as_secs_f64());
         let rate = total as f64 / secs.max(1e-9);
         writeln!(stdout, "{total} words, {different} different, in {secs:.3} s: {rate:.0} words/s")
     }

@@ -13,7 +13,8 @@ fn count(file: Option<&Path>, tokens: &str, parallelism: [u32; 3]) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("new/dir/words.tsv");
     let [lines, split, count] = parallelism.map(|n| n.to_string());
-    let mut args = vec!["--tokens", tokens, "--lines", &lines, "--split", &split, "--count", &count];
+    let mut args =
+        vec!["--tokens", tokens, "--lines", &lines, "--split", &split, "--count", &count];
     args.extend(["--out", out.to_str().unwrap()]);
     if let Some(file) = file {
         args.extend(["--file", file.to_str().unwrap()]);
@@ -41,7 +42,8 @@ fn counted_in_one_loop(text: &[u8], tokens: &str) -> Vec<u8> {
     }
     let mut sorted: Vec<_> = counts.into_iter().collect();
     sorted.sort_by(|(_, m), (_, n)| n.cmp(m));
-    let lines = sorted.into_iter().map(|(word, n)| [format!("{n}\t").as_bytes(), &word, b"\n"].concat());
+    let lines =
+        sorted.into_iter().map(|(word, n)| [format!("{n}\t").as_bytes(), &word, b"\n"].concat());
     lines.collect::<Vec<_>>().concat()
 }
 
@@ -80,7 +82,10 @@ fn any_bytes_are_counted_as_coreutils_would() {
     for text in texts {
         fs::write(&file, text).unwrap();
         for tokens in ["fields", "alpha"] {
-            assert_same_bytes(&count(Some(&file), tokens, [2, 2, 3]), &counted_in_one_loop(text, tokens));
+            assert_same_bytes(
+                &count(Some(&file), tokens, [2, 2, 3]),
+                &counted_in_one_loop(text, tokens),
+            );
         }
     }
 }
@@ -93,7 +98,10 @@ fn a_bigger_file_with_long_lines_is_counted_exactly() {
     let one_line: Vec<u8> = book.iter().map(|b| if *b == b'\n' { b' ' } else { *b }).collect();
     let text = [&one_line, &b"\n"[..], &book, &book, &book, &book, &one_line].concat();
     fs::write(&file, &text).unwrap();
-    assert_same_bytes(&count(Some(&file), "fields", [2, 2, 2]), &counted_in_one_loop(&text, "fields"));
+    assert_same_bytes(
+        &count(Some(&file), "fields", [2, 2, 2]),
+        &counted_in_one_loop(&text, "fields"),
+    );
 }
 
 #[test]

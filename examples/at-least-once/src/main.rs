@@ -1,0 +1,85 @@
+//! Nothing is lost: a numbered source, bolts that fail, a sink that can be checked.
+
+mod ledger;
+mod offset;
+mod relay;
+mod sink;
+mod source;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use storm_rs::prelude::*;
+
+use relay::Relay;
+use sink::Sink;
+use source::Source;
+
+/// Sends numbers through bolts that fail at random until each has arrived.
+#[derive(Parser, Clone, Debug)]
+#[command(version)]
+struct Args {
+    /// Emit the numbers 1 to N
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    count: u64,
+
+    /// Emits per second, those of all source tasks together
+    #[arg(long, value_name = "R", default_value_t = 1000.0, value_parser = rate)]
+    rate: f64,
+
+    /// Probability that a bolt fails a tuple, for each of the two bolts and each attempt
+    #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = probability)]
+    fail_rate: f64,
+
+    /// Directory for sink-<task>.tsv, offset-<task> and done.json; a run that was stopped is
+    /// carried on
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Executors that emit
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    source: u32,
+
+    /// Executors of the first bolt that fails
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    relay1: u32,
+
+    /// Executors of the second bolt that fails
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    relay2: u32,
+
+    /// Executors that write
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    sink: u32,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if 0.0 < rate && rate < f64::INFINITY => Ok(rate),
+        _ => Err("not a number above 0".to_owned()),
+    }
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
+        _ => Err("not a number from 0 to 1".to_owned()),
+    }
+}
+
+fn main() -> ExitCode {
+    storm_rs::run("at-least-once", || topology(Args::parse()))
+}
+
+fn topology(args: Args) -> Result<Topology, TopologyError> {
+    let Args { count, rate, fail_rate, out, source, relay1, relay2, sink } = args;
+    let dir = out.clone();
+
+    let mut t = TopologyBuilder::new();
+    t.set_spout("source", move || Source::new(count, rate, out.clone()), source);
+    t.set_bolt("relay1", move || Relay::new(fail_rate), relay1).shuffle_grouping("source");
+    t.set_bolt("relay2", move || Relay::new(fail_rate), relay2).shuffle_grouping("relay1");
+    t.set_bolt("sink", move || Sink::new(dir.clone()), sink).shuffle_grouping("relay2");
+    t.build()
+}

@@ -1,0 +1,119 @@
+//! The replayable source.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bounded_input::check_dir;
+use storm_rs::prelude::*;
+use storm_rs::{Clock, Time};
+
+use crate::ledger::{Numbers, Share};
+use crate::offset::RunDir;
+
+/// How often it is saved what is acked: so much is emitted again after a crash.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// A source that was held up catches up with the rate for this long at most, instead of with a
+/// burst of all that it missed.
+const CATCH_UP_MAX: Duration = Duration::from_millis(100);
+
+/// Emits the numbers of this task, each until it is acked, and no faster than the rate.
+pub(crate) struct Source {
+    count: u64,
+    rate: f64,
+    out: PathBuf,
+    open: Option<Open>,
+}
+
+struct Open {
+    numbers: Numbers,
+    dir: RunDir,
+    clock: Arc<dyn Clock>,
+    interval: Duration,
+    emit_at: Time,
+    save_at: Time,
+    is_done: bool,
+}
+
+impl Source {
+    /// Emits 1 to `count`, all tasks together `rate` a second, and keeps its books in `out`.
+    pub(crate) fn new(count: u64, rate: f64, out: PathBuf) -> Source {
+        Source { count, rate, out, open: None }
+    }
+
+    fn opened(&mut self) -> &mut Open {
+        self.open.as_mut().expect("open comes before all else")
+    }
+}
+
+impl Spout for Source {
+    type MessageId = u64;
+
+    fn declare_outputs(&self, out: &mut OutputDeclarer) {
+        out.fields(["number"]);
+    }
+
+    fn open(&mut self, ctx: &TaskContext) -> Result<(), SpoutError> {
+        check_dir(&self.out)?;
+        let dir = RunDir::new(self.out.clone());
+        let share = Share {
+            count: self.count,
+            task: ctx.task_index() as u64,
+            tasks: ctx.task_count() as u64,
+        };
+        self.open = Some(Open {
+            numbers: Numbers::resume(dir.load(share)?),
+            is_done: dir.is_done(self.count)?,
+            dir,
+            clock: ctx.clock(),
+            interval: Duration::try_from_secs_f64(share.tasks as f64 / self.rate)
+                .unwrap_or(Duration::MAX),
+            emit_at: ctx.now(),
+            save_at: ctx.now() + SAVE_EVERY,
+        });
+        Ok(())
+    }
+
+    fn next_tuple(&mut self, out: &mut SpoutOutput<'_, u64>) -> Result<Next, SpoutError> {
+        let open = self.opened();
+        if open.is_done {
+            return Ok(Next::Done);
+        }
+        let now = open.clock.now();
+        if open.numbers.ledger().is_complete() {
+            open.dir.save(open.numbers.ledger())?;
+            open.dir.finish(open.numbers.ledger().share)?;
+            open.is_done = true;
+            return Ok(Next::Done);
+        }
+        if open.save_at <= now {
+            open.save_at = now + SAVE_EVERY;
+            open.dir.save(open.numbers.ledger())?;
+        }
+        if now < open.emit_at {
+            return Ok(Next::Until(open.emit_at.min(open.save_at)));
+        }
+        let Some(id) = open.numbers.next_id() else {
+            return Ok(Next::Idle);
+        };
+        open.emit_at = (open.emit_at + open.interval).max(now - CATCH_UP_MAX);
+        out.emit_tracked(id, (id,));
+        Ok(Next::Emitted)
+    }
+
+    fn ack(&mut self, id: u64) {
+        self.opened().numbers.ack(id);
+    }
+
+    fn fail(&mut self, id: u64, _: FailCause) {
+        self.opened().numbers.fail(id);
+    }
+
+    fn close(&mut self) {
+        let Some(open) = &self.open else { return };
+        if !open.is_done {
+            // Nobody is left to be told of an error; the next run emits a little more again.
+            open.dir.save(open.numbers.ledger()).ok();
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Adds exclamation marks.
+
+use std::io::{self, Write};
+
+use storm_rs::prelude::*;
+
+/// Of so many tuples of a task one is printed.
+const SAMPLE: u64 = 50;
+
+/// Whether a task shows what it does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Print {
+    Nothing,
+    Samples,
+}
+
+/// Emits its input with three exclamation marks.
+pub(crate) struct Exclaim {
+    print: Print,
+    count: u64,
+}
+
+impl Exclaim {
+    /// Prints samples, or not.
+    pub(crate) fn new(print: Print) -> Exclaim {
+        Exclaim { print, count: 0 }
+    }
+}
+
+impl Bolt for Exclaim {
+    fn declare_outputs(&self, out: &mut OutputDeclarer) {
+        out.fields(["word"]);
+    }
+
+    fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+        let word = format!("{}!!!", input.get::<&str>("word")?);
+        if self.print == Print::Samples && self.count.is_multiple_of(SAMPLE) {
+            writeln!(io::stdout(), "{word}")?;
+        }
+        self.count += 1;
+        out.emit((word,));
+        Ok(())
+    }
+}
