@@ -52,10 +52,8 @@ fuzz_target!(|rows: Vec<Row>| {
     let mut expected = Vec::new();
     for Row { header: (target, source, stream), anchors, values } in rows {
         let values: Vec<Value> = values.into_iter().map(Value::from).collect();
-        let anchors: Vec<Anchor> = anchors
-            .into_iter()
-            .map(|(task, root, edge)| Anchor { task: TaskId(task), root, edge })
-            .collect();
+        let anchors: Vec<Anchor> =
+            anchors.into_iter().map(|(task, root, edge)| Anchor { task: TaskId(task), root, edge }).collect();
         let header = Header { target: TaskId(target), source: TaskId(source), stream };
         // Too deep, too many fields, too large: refused, and nothing is pushed.
         if let Ok(view) = builder.write_row(&values) {
@@ -66,8 +64,7 @@ fuzz_target!(|rows: Vec<Row>| {
 
     let mut sent = Vec::new();
     batch.to_wire(&mut sent);
-    let received =
-        Batch::from_wire(&sent, &WireLimits::default()).expect("what was built is valid");
+    let received = Batch::from_wire(&sent, &WireLimits::default()).expect("what was built is valid");
     for batch in [batch, received] {
         assert_eq!(batch.row_count(), expected.len());
         for (row, (header, anchors, values)) in batch.iter().zip(&expected) {

@@ -10,6 +10,7 @@ use storm_topology::{Bolt, BoltError, BoltOutput, ComponentError, EmitError, Fai
 use crate::acks::AckOutbox;
 use crate::credit::Grant;
 use crate::directory::Directory;
+use crate::doomed::Doomed;
 use crate::emit::{BoltCall, BoltCounts, Emitter, InputState, Progress, resolve};
 use crate::executor::{StartError, Step, TaskMaker, earlier, stream_counts};
 use crate::lanes::{Control, Lanes, Parcel};
@@ -69,6 +70,7 @@ pub(crate) struct BoltTask {
 /// What changes from step to step.
 pub(crate) struct BoltState {
     retained: RetainedTable,
+    doomed: Doomed,
     data: Hand,
     looped: Hand,
     progress: Progress,
@@ -93,6 +95,7 @@ impl BoltState {
     pub(crate) fn new(message_timeout: Duration, tick: Option<Duration>, now: Time) -> BoltState {
         BoltState {
             retained: RetainedTable::default(),
+            doomed: Doomed::default(),
             data: Hand::default(),
             looped: Hand::default(),
             progress: Progress { state: InputState::None, edges: 0 },
@@ -346,6 +349,7 @@ impl BoltExecutor {
             emitter: &mut self.emitter,
             acks: &mut self.acks,
             retained: &mut self.state.retained,
+            doomed: &mut self.state.doomed,
             port: &self.port,
             home: &self.home,
             sources: &self.sources,
@@ -414,7 +418,7 @@ impl BoltExecutor {
         } = self;
         let outputs = emitter.outputs.clone();
         let first = maker.executor.first.0;
-        let BoltState { retained, data, looped, progress, running, row_of, step_rows, returned, taken, .. } = state;
+        let BoltState { retained, doomed, data, looped, progress, running, row_of, step_rows, returned, taken, .. } = state;
         let is_loop = looped.parcel.is_some();
         let (hand, source) = if is_loop { (looped, Source::Looped) } else { (data, Source::Data) };
         let Some(parcel) = &hand.parcel else { return };
@@ -439,6 +443,13 @@ impl BoltExecutor {
             *row_of = Some(source);
             *progress = Progress { state: InputState::Open, edges: 0 };
             task.executed[sources.input(row.source(), row.stream())] += 1;
+            if !doomed.is_empty() && row.anchors().any(|a| doomed.contains(a.task, a.root)) {
+                // A remnant of a tree that has failed because its cycle was full.
+                task.counts.failed += 1;
+                row.anchors().for_each(|a| acks.fail(a.task, a.root, FailCause::LoopBudget));
+                *row_of = None;
+                continue;
+            }
             let tuple = Tuple::new(row, sources.info(row.source(), row.stream()));
             if !task.hooks.is_empty() {
                 task.hooks.iter_mut().for_each(|h| h.bolt_execute(task.id, &tuple));
@@ -447,6 +458,7 @@ impl BoltExecutor {
                 emitter,
                 acks,
                 retained,
+                doomed,
                 port,
                 home,
                 sources,

@@ -35,7 +35,14 @@ struct State {
     out: Grant,
     senders: i64,
     /// Executors that wait for credit, first come first served.
-    waiting: VecDeque<u32>,
+    waiting: VecDeque<Waiter>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    sender: u32,
+    /// Size of its next row.
+    bytes: i64,
 }
 
 impl Account {
@@ -52,23 +59,28 @@ impl Account {
     }
 
     /// Draws credit for at least one row of `bytes` bytes, and some more if there is plenty. With
-    /// none left `sender` is noted and will be among those that [`give_back`](Account::give_back)
-    /// or [`resize`](Account::resize) name; it then draws again, or others wait in vain.
+    /// none left `sender` joins the queue and will be among those that
+    /// [`give_back`](Account::give_back) or [`resize`](Account::resize) name; it then draws again.
     pub fn draw(&self, bytes: usize, sender: u32) -> Option<Grant> {
+        let bytes = bytes as i64;
         let mut s = self.lock();
-        let grant = s.draw(bytes as i64);
-        match grant {
-            // Woken for nothing later, it would use up the wake-up of somebody who waits.
-            Some(_) if !s.waiting.is_empty() => s.waiting.retain(|w| *w != sender),
-            None if !s.waiting.contains(&sender) => s.waiting.push_back(sender),
-            _ => {}
+        let place = s.waiting.iter().position(|w| w.sender == sender);
+        let last = s.waiting.len();
+        let grant = s.draw(bytes, place.unwrap_or(last));
+        match (grant, place) {
+            (Some(_), Some(place)) => drop(s.waiting.remove(place)),
+            (None, Some(place)) => s.waiting[place].bytes = bytes,
+            (None, None) => s.waiting.push_back(Waiter { sender, bytes }),
+            (Some(_), None) => {}
         }
         grant
     }
 
-    /// As [`draw`](Account::draw), for a sender that does not insist: it is not noted.
+    /// As [`draw`](Account::draw), for a sender that does not insist: it does not join the queue.
     pub fn try_draw(&self, bytes: usize) -> Option<Grant> {
-        self.lock().draw(bytes as i64)
+        let mut s = self.lock();
+        let last = s.waiting.len();
+        s.draw(bytes as i64, last)
     }
 
     /// Returns credit: of rows that were taken, or that a sender drew and did not use. Those who
@@ -107,12 +119,19 @@ impl Account {
 }
 
 impl State {
-    fn draw(&mut self, bytes: i64) -> Option<Grant> {
-        let rows_left = self.window_rows - self.out.rows;
+    /// For the sender at this place of the queue: who is before it has the first claim.
+    fn draw(&mut self, bytes: i64, place: usize) -> Option<Grant> {
+        let rows_left = self.window_rows - self.out.rows - place as i64;
         let bytes_left = WINDOW_BYTES - self.out.bytes;
-        let grant = if rows_left < 1 {
+        if rows_left < 1 {
             return None;
-        } else if bytes <= bytes_left {
+        }
+        let first = self.waiting.front();
+        if place > 0 && first.is_some_and(|w| w.bytes > bytes_left) {
+            // A large row waits for an empty inbox; it would never become empty.
+            return None;
+        }
+        let grant = if bytes <= bytes_left {
             let rows = (rows_left / self.senders).clamp(1, CHUNK_ROWS);
             let chunk = (bytes_left / self.senders).min(CHUNK_BYTES);
             Grant { rows, bytes: chunk.max(bytes) }
@@ -126,10 +145,10 @@ impl State {
         Some(grant)
     }
 
+    /// Names those whose turn it is. They keep their places until they have drawn.
     fn wake(&mut self, wake: &mut Vec<u32>) {
         let free = (self.window_rows - self.out.rows).max(0) as usize;
-        let n = free.min(self.waiting.len());
-        wake.extend(self.waiting.drain(..n));
+        wake.extend(self.waiting.iter().take(free).map(|w| w.sender));
     }
 }
 
@@ -147,6 +166,8 @@ mod tests {
         account.resize(10, &mut wake);
         assert_eq!(wake, [2]);
         assert_eq!(account.draw(50, 2).unwrap().rows, 4, "a fair share of the 9 that are left");
+        account.resize(10, &mut wake);
+        assert_eq!(wake, [2], "nobody waits any more");
     }
 
     #[test]
@@ -184,7 +205,33 @@ mod tests {
         }
         let mut wake = vec![];
         account.give_back(grant, &mut wake);
-        assert_eq!(wake, [1]);
+        assert_eq!(wake, [1], "first come, first served");
+    }
+
+    #[test]
+    fn who_waits_longest_draws_first() {
+        let account = Account::new(3);
+        let grant = account.draw(10, 0).unwrap();
+        assert_eq!(account.draw(10, 1), None);
+        assert_eq!(account.draw(10, 2), None);
+        account.give_back(grant, &mut vec![]);
+        assert_eq!(account.draw(10, 2), None, "1 was there before");
+        assert_eq!(account.try_draw(10), None);
+        assert!(account.draw(10, 1).is_some());
+    }
+
+    #[test]
+    fn small_rows_do_not_starve_a_large_one() {
+        let account = Account::new(2);
+        account.resize(100, &mut vec![]);
+        let small = account.draw(10, 0).unwrap();
+        let large = WINDOW_BYTES as usize + 1;
+        assert_eq!(account.draw(large, 1), None);
+        assert_eq!(account.draw(10, 0), None, "the large one has to get an empty inbox");
+        let mut wake = vec![];
+        account.give_back(small, &mut wake);
+        assert_eq!(wake[0], 1);
+        assert!(account.draw(large, 1).is_some());
     }
 
     proptest! {
@@ -222,7 +269,14 @@ mod tests {
                         account.resize(window, &mut wake);
                     }
                 }
-                for woken in wake { refused.remove(&woken); }
+                // Whoever is woken draws again, as the contract of `draw` says.
+                for woken in wake {
+                    refused.remove(&woken);
+                    match account.draw(1, woken) {
+                        Some(grant) => held[woken as usize].push(grant),
+                        None => { refused.insert(woken); }
+                    }
+                }
                 let out = account.outstanding();
                 let sum: i64 = held.iter().flatten().map(|g| g.rows).sum();
                 prop_assert_eq!(out.rows, sum);

@@ -10,6 +10,7 @@ use storm_topology::{
 };
 
 use crate::acks::AckOutbox;
+use crate::doomed::Doomed;
 use crate::ids::EdgeIds;
 use crate::ledger::{Ledger, slot_of};
 use crate::outbox::Outbox;
@@ -160,6 +161,7 @@ pub(crate) struct BoltCall<'a> {
     pub(crate) emitter: &'a mut Emitter,
     pub(crate) acks: &'a mut AckOutbox,
     pub(crate) retained: &'a mut RetainedTable,
+    pub(crate) doomed: &'a mut Doomed,
     pub(crate) port: &'a Arc<ExecutorPort>,
     pub(crate) home: &'a Arc<dyn RetainedHome>,
     pub(crate) sources: &'a Sources,
@@ -285,6 +287,7 @@ impl BoltCall<'_> {
         }
         for anchor in &anchors {
             self.acks.fail(anchor.task, anchor.root, FailCause::LoopBudget);
+            self.doomed.add(anchor.task, anchor.root);
         }
         if anchors.is_empty() {
             self.emitter.dropped += 1;

@@ -24,6 +24,7 @@ mod lanes;
 mod bolt_executor;
 pub mod pace;
 mod retained;
+mod doomed;
 mod acks;
 
 mod executor;

@@ -12,6 +12,8 @@ const MAX_ROWS_PER_STEP: usize = 4096;
 const HORIZON: Duration = Duration::from_millis(500);
 /// Busy time over which a sudden slowness shows.
 const SHORT_HORIZON: Duration = Duration::from_millis(50);
+/// Rows before the window opens at all: what holds up an executor shows within the first few.
+const PROBATION: usize = 8;
 /// Never a larger window: bytes bound it from there on.
 const MAX_WINDOW: i64 = 1 << 20;
 
@@ -28,6 +30,8 @@ pub struct Pace {
     short: Average,
     rows_per_step: usize,
     window: i64,
+    /// Rows taken since the window grew last.
+    since_growth: usize,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +65,7 @@ impl Pace {
             short: Average::default(),
             rows_per_step: 1,
             window: 1,
+            since_growth: 0,
         }
     }
 
@@ -76,9 +81,17 @@ impl Pace {
             let wanted = if per_row > 0.0 { (STEP.as_secs_f64() / per_row) as usize } else { usize::MAX };
             self.rows_per_step = wanted.clamp(1, (self.rows_per_step * 2).min(MAX_ROWS_PER_STEP));
         }
-        let rows = self.long.rows_in(self.span).min(self.short.rows_in(self.span));
-        // It doubles at most: the first rows of a bolt that is held up later are fast.
-        self.window = (rows as i64).clamp(1, (self.window * 2).min(MAX_WINDOW));
+        self.since_growth += rows;
+        let affordable = self.long.rows_in(self.span).min(self.short.rows_in(self.span)) as i64;
+        if affordable < self.window {
+            self.window = affordable.max(1);
+            self.since_growth = 0;
+        } else if affordable > self.window && self.since_growth >= PROBATION.max(self.window as usize) {
+            // It doubles at most, each time it was used up: the first rows of a bolt that is held
+            // up later are fast.
+            self.window = affordable.min(self.window * 2).min(MAX_WINDOW);
+            self.since_growth = 0;
+        }
     }
 
     /// Rows to take before the clock is read again.
@@ -120,7 +133,7 @@ mod tests {
     #[test]
     fn a_fast_bolt_reads_the_clock_seldom() {
         let mut pace = Pace::new(T);
-        for _ in 0..40 {
+        for _ in 0..120 {
             let rows = pace.rows_per_step();
             pace.observe(rows, Duration::from_nanos(50 * rows as u64));
         }
@@ -143,6 +156,10 @@ mod tests {
     #[test]
     fn the_first_fast_rows_open_the_window_slowly() {
         let mut pace = Pace::new(T);
+        for _ in 0..7 {
+            pace.observe(1, Duration::from_nanos(100));
+            assert_eq!(pace.window(), 1);
+        }
         pace.observe(1, Duration::from_nanos(100));
         assert_eq!(pace.window(), 2);
     }

@@ -221,6 +221,8 @@ impl SpoutExecutor {
         }
         // About to wait: everything goes out first. That is why a DAG cannot wedge.
         self.emitter.outbox.flush(now, true);
+        // The wait is none of the spout's time.
+        self.state.was_busy = false;
         self.publish();
         if self.directory.is_watched.load(std::sync::atomic::Ordering::SeqCst) {
             let _ = self.port.events.send(Event::Idle);

@@ -81,9 +81,12 @@ impl Stepped {
             if self.clock.now() >= until {
                 return false;
             }
-            let (is_idle, next) = self.round();
+            let before = self.traffic();
+            let (is_waiting, next) = self.round();
+            // An executor that waits may have worked before, and may have flushed to another that
+            // had its turn.
+            let is_idle = is_waiting && self.traffic() == before;
             idle_rounds = if is_idle { idle_rounds + 1 } else { 0 };
-            // In the first idle round an executor may have flushed to another that had its turn.
             if idle_rounds >= 2 {
                 idle_rounds = 0;
                 match next {
@@ -116,6 +119,10 @@ impl Stepped {
             }
         }
         (is_idle, next)
+    }
+
+    fn traffic(&self) -> u64 {
+        traffic::fingerprint(self.wiring.directory.iter().map(|a| &a.traffic))
     }
 
     /// Whether all spouts are done or inactive.

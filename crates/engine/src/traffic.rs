@@ -39,6 +39,12 @@ impl Traffic {
     }
 }
 
+/// A number that changes whenever something is sent, taken, opened or ended.
+pub(crate) fn fingerprint<'a>(all: impl Iterator<Item = &'a Traffic>) -> u64 {
+    let counters = all.flat_map(|t| [&t.sent, &t.taken, &t.posted, &t.open, &t.undone]);
+    counters.fold(0, |sum, c| (sum.rotate_left(7) ^ c.load(Ordering::SeqCst)).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+}
+
 /// Whether every spout is done.
 pub(crate) fn is_done<'a>(mut all: impl Iterator<Item = &'a Traffic>) -> bool {
     all.all(|t| t.undone.load(Ordering::SeqCst) == 0)

@@ -4,9 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::layout::{
-    ANCHOR_LEN, Anchor, HAS_BIG, HEADER_LEN, Header, KEEP_MAX, MAX_ANCHORS, len_u32,
-};
+use crate::layout::{ANCHOR_LEN, Anchor, HAS_BIG, HEADER_LEN, Header, KEEP_MAX, MAX_ANCHORS, len_u32};
 use crate::row_ref::RowRef;
 use crate::slot::SLOT_LEN;
 use crate::values::Values;
@@ -143,8 +141,7 @@ impl Batch {
     /// The rows in order.
     #[inline]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = RowRef<'_>> {
-        (0..self.row_count())
-            .map(|row| self.peek(Cursor { row }).expect("the row is one of those counted"))
+        (0..self.row_count()).map(|row| self.peek(Cursor { row }).expect("the row is one of those counted"))
     }
 
     pub(crate) fn rows(&self) -> &[u8] {

@@ -156,9 +156,7 @@ impl RowBuilder {
     /// Writes a serde type.
     pub(crate) fn serialize<T: Serialize + ?Sized>(&mut self, value: &T) {
         let field = self.position();
-        self.encoded(kind::OPAQUE, |encoder| {
-            opaque::encode(value, encoder.out, encoder.max, field)
-        });
+        self.encoded(kind::OPAQUE, |encoder| opaque::encode(value, encoder.out, encoder.max, field));
     }
 
     #[inline]

@@ -5,9 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::layout::{
-    ANCHOR_LEN, BIG_VALUE, HAS_BIG, HEADER_LEN, MAX_DEPTH, u16_at, u32_at, u64_at,
-};
+use crate::layout::{ANCHOR_LEN, BIG_VALUE, HAS_BIG, HEADER_LEN, MAX_DEPTH, u16_at, u32_at, u64_at};
 use crate::slot::{self, INLINE_MAX, SLOT_LEN, Slot, kind, place};
 
 /// What is wrong with a row from the wire.
@@ -70,8 +68,7 @@ pub(crate) fn row(bytes: &[u8], big: &[Bytes], big_used: &mut usize) -> Result<u
     }
 
     let before = *big_used;
-    let mut body =
-        Body { bytes: &bytes[body_start..length], tail: arity * SLOT_LEN, big, big_used: before };
+    let mut body = Body { bytes: &bytes[body_start..length], tail: arity * SLOT_LEN, big, big_used: before };
     for field in 0..arity {
         body.field(field)?;
     }
@@ -101,9 +98,7 @@ impl Body<'_> {
         let (kind, place) = (slot[0] & kind::MASK, slot[0] & place::MASK);
         match (kind, place) {
             (kind::NULL, place::INLINE) => same(slot, slot::NULL, field),
-            (kind::BOOL, place::INLINE) => {
-                same(slot, slot::fixed(kind, u64_at(&slot, 8) & 1), field)
-            }
+            (kind::BOOL, place::INLINE) => same(slot, slot::fixed(kind, u64_at(&slot, 8) & 1), field),
             (kind::INT | kind::FLOAT, place::INLINE) => {
                 same(slot, slot::fixed(kind, u64_at(&slot, 8)), field)
             }

@@ -157,8 +157,9 @@ impl<'a> FromField<'a> for &'a str {
     fn from_field(f: FieldRef<'a>) -> Result<Self, FieldError> {
         match f {
             FieldRef::Str(x) => Ok(x),
-            FieldRef::Bytes(x) => str::from_utf8(x)
-                .map_err(|error| FieldError::NotUtf8 { valid_up_to: error.valid_up_to() }),
+            FieldRef::Bytes(x) => {
+                str::from_utf8(x).map_err(|error| FieldError::NotUtf8 { valid_up_to: error.valid_up_to() })
+            }
             f => Err(wrong_type("text", f)),
         }
     }

@@ -72,13 +72,7 @@ pub struct Header {
 
 impl Header {
     #[inline]
-    pub(crate) fn encode(
-        self,
-        length: u32,
-        fields: u16,
-        anchors: u16,
-        flags: u16,
-    ) -> [u8; HEADER_LEN] {
+    pub(crate) fn encode(self, length: u32, fields: u16, anchors: u16, flags: u16) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
         bytes[0..4].copy_from_slice(&length.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.target.0.to_le_bytes());

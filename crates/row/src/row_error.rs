@@ -3,7 +3,8 @@
 /// Why a row cannot be built. The caller adds the component and the stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
-    /// The row's [`Row::write`] wrote another number of fields than its [`Row::arity`] says.
+    /// The row's [`Row::write`](crate::Row::write) wrote another number of fields than its
+    /// [`Row::arity`](crate::Row::arity) says.
     #[error("row of {arity} fields wrote {written}")]
     Arity {
         /// Fields announced.
@@ -16,7 +17,7 @@ pub enum RowError {
     TooManyFields {
         /// Fields of the row.
         fields: usize,
-        /// [`MAX_FIELDS`].
+        /// [`MAX_FIELDS`](crate::MAX_FIELDS).
         max: usize,
     },
     /// The row's values take more bytes than the builder's limit.

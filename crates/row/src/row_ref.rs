@@ -64,8 +64,7 @@ impl<'a> RowRef<'a> {
     /// Anchor `i`, counted from 0.
     #[inline]
     pub fn anchor(self, i: usize) -> Option<Anchor> {
-        (i < self.anchor_count())
-            .then(|| Anchor::decode(&self.bytes[HEADER_LEN + i * ANCHOR_LEN..]))
+        (i < self.anchor_count()).then(|| Anchor::decode(&self.bytes[HEADER_LEN + i * ANCHOR_LEN..]))
     }
 
     /// The trees that the row belongs to, and its edge in each.

@@ -201,8 +201,8 @@ fn check_rows(
     let mut starts = Vec::with_capacity(count);
     let (mut at, mut big_used) = (0, 0);
     for row in 0..count {
-        let bytes = check::row(&arena[at..], big, &mut big_used)
-            .map_err(|fault| WireError::Row { row, fault })?;
+        let bytes =
+            check::row(&arena[at..], big, &mut big_used).map_err(|fault| WireError::Row { row, fault })?;
         if bytes > limits.row_bytes {
             return Err(WireError::RowTooLarge { row, bytes, max: limits.row_bytes });
         }

@@ -6,6 +6,8 @@ pub mod configure;
 mod local;
 mod progress;
 mod logging;
+#[cfg(feature = "tokio")]
+pub mod async_spout;
 
 /// The engine, for those who run topologies from code of their own.
 pub mod engine {
@@ -16,6 +18,8 @@ pub mod config {
     pub use storm_config::*;
 }
 
+#[cfg(feature = "tokio")]
+pub use async_spout::{AsyncSpout, Feed, FeedContext, FeedEmit, Receipt, Stopped};
 pub use entry::run;
 pub use storm_model::{ComponentId, Fields, GroupingSpec, StreamId, TaskId, Time, Value};
 pub use storm_row::{FieldRef, FromField, Opaque, Row, RowBuilder, ToField, Values, values};

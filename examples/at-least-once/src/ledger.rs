@@ -50,15 +50,7 @@ impl Ledger {
     /// Nothing was emitted yet.
     pub(crate) fn new(share: Share) -> Ledger {
         let acked_beyond = BTreeSet::new();
-        Ledger {
-            share,
-            acked_prefix: 0,
-            acked_beyond,
-            highest: 0,
-            emitted: 0,
-            failed: 0,
-            replayed: 0,
-        }
+        Ledger { share, acked_prefix: 0, acked_beyond, highest: 0, emitted: 0, failed: 0, replayed: 0 }
     }
 
     /// Numbers that are acked.

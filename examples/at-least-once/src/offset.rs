@@ -70,9 +70,7 @@ impl RunDir {
         match read::<Ledger>(&path)? {
             None => Ok(Ledger::new(share)),
             Some(ledger) if ledger.share == share => Ok(ledger),
-            Some(ledger) => {
-                Err(OffsetError::OtherRun { path, found: format!("{:?}", ledger.share) })
-            }
+            Some(ledger) => Err(OffsetError::OtherRun { path, found: format!("{:?}", ledger.share) }),
         }
     }
 
@@ -89,10 +87,7 @@ impl RunDir {
     ///
     /// # Errors
     /// A file cannot be read or written.
-    pub(crate) fn finish(
-        &self,
-        share: Share,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    pub(crate) fn finish(&self, share: Share) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let mut done = Done { count: share.count, ..Done::default() };
         for task in 0..share.tasks {
             let ledger = self.load(Share { task, ..share })?;
@@ -156,9 +151,7 @@ mod tests {
         dir.save(&Ledger::new(share)).unwrap();
         dir.finish(share).unwrap();
         assert!(dir.is_done(0).unwrap());
-        for error in
-            [dir.is_done(1).unwrap_err(), dir.load(Share { tasks: 2, ..share }).unwrap_err()]
-        {
+        for error in [dir.is_done(1).unwrap_err(), dir.load(Share { tasks: 2, ..share }).unwrap_err()] {
             assert!(error.to_string().contains(temp.path().to_str().unwrap()), "{error}");
         }
     }

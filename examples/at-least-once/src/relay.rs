@@ -27,10 +27,7 @@ impl Bolt for Relay {
 
     fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
         if self.random.random_bool(self.fail_rate) {
-            assert!(
-                !self.random.random_ratio(1, PANICS_1_IN),
-                "a panic by chance, as --fail-rate asked for"
-            );
+            assert!(!self.random.random_ratio(1, PANICS_1_IN), "a panic by chance, as --fail-rate asked for");
             return Err(BoltError::quiet("a failure by chance, as --fail-rate asked for"));
         }
         out.emit(input);

@@ -77,9 +77,7 @@ mod tests {
     fn a_torn_last_line_is_cut_at_open() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/sink-0.tsv");
-        for (before, after) in
-            [("", "7\n"), ("1\n2\n", "1\n2\n7\n"), ("1\n23", "1\n7\n"), ("45", "7\n")]
-        {
+        for (before, after) in [("", "7\n"), ("1\n2\n", "1\n2\n7\n"), ("1\n23", "1\n7\n"), ("45", "7\n")] {
             open(&path).unwrap();
             fs::write(&path, before).unwrap();
             append(&mut open(&path).unwrap(), b"7\n").unwrap();

@@ -12,7 +12,7 @@ use crate::ledger::{Numbers, Share};
 use crate::offset::RunDir;
 
 /// How often it is saved what is acked: so much is emitted again after a crash.
-const SAVE_EVERY: Duration = Duration::from_secs(1);
+const SAVE_EVERY: Duration = Duration::from_millis(250);
 /// A source that was held up catches up with the rate for this long at most, instead of with a
 /// burst of all that it missed.
 const CATCH_UP_MAX: Duration = Duration::from_millis(100);
@@ -56,18 +56,14 @@ impl Spout for Source {
     fn open(&mut self, ctx: &TaskContext) -> Result<(), SpoutError> {
         check_dir(&self.out)?;
         let dir = RunDir::new(self.out.clone());
-        let share = Share {
-            count: self.count,
-            task: ctx.task_index() as u64,
-            tasks: ctx.task_count() as u64,
-        };
+        let share =
+            Share { count: self.count, task: ctx.task_index() as u64, tasks: ctx.task_count() as u64 };
         self.open = Some(Open {
             numbers: Numbers::resume(dir.load(share)?),
             is_done: dir.is_done(self.count)?,
             dir,
             clock: ctx.clock(),
-            interval: Duration::try_from_secs_f64(share.tasks as f64 / self.rate)
-                .unwrap_or(Duration::MAX),
+            interval: Duration::try_from_secs_f64(share.tasks as f64 / self.rate).unwrap_or(Duration::MAX),
             emit_at: ctx.now(),
             save_at: ctx.now() + SAVE_EVERY,
         });

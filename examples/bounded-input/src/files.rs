@@ -1,4 +1,4 @@
-//! Files that are there as a whole or not at all.
+//! Where results go: files that are there as a whole or not at all, and stdout.
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -54,6 +54,20 @@ pub fn check_file(path: &Path) -> Result<(), WriteError> {
 /// The path and why it cannot be written.
 pub fn check_dir(dir: &Path) -> Result<(), WriteError> {
     temporary_in(dir).map(drop).map_err(WriteError::at(dir))
+}
+
+/// Writes to stdout. That the reader of a pipe has seen enough is no error.
+///
+/// # Errors
+/// Why it cannot be written.
+pub fn show(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), WriteError> {
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    match write(&mut stdout).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(WriteError::at(Path::new("stdout"))(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {

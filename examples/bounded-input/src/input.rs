@@ -95,9 +95,7 @@ fn read_shared(path: &Path) -> io::Result<Arc<Vec<u8>>> {
     // Held while reading, so that the second task waits for the bytes instead of reading, too.
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     open.retain(|(_, bytes)| bytes.strong_count() > 0);
-    if let Some(bytes) =
-        open.iter().find_map(|(p, bytes)| if p == path { bytes.upgrade() } else { None })
-    {
+    if let Some(bytes) = open.iter().find_map(|(p, bytes)| if p == path { bytes.upgrade() } else { None }) {
         return Ok(bytes);
     }
     let bytes = Arc::new(fs::read(path)?);
@@ -155,9 +153,7 @@ mod tests {
 
     fn lines(bytes: &[u8]) -> Vec<(u64, &[u8])> {
         let mut lines = Lines::default();
-        std::iter::from_fn(|| lines.next_line(bytes))
-            .map(|l| (l.number, &bytes[l.start..l.end]))
-            .collect()
+        std::iter::from_fn(|| lines.next_line(bytes)).map(|l| (l.number, &bytes[l.start..l.end])).collect()
     }
 
     #[test]
@@ -173,8 +169,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(&file, "one\ntwo").unwrap();
         let input = Input::File(file.path().to_owned());
-        let (Bytes::File(a), Bytes::File(b)) = (input.open().unwrap(), input.open().unwrap())
-        else {
+        let (Bytes::File(a), Bytes::File(b)) = (input.open().unwrap(), input.open().unwrap()) else {
             panic!("not from a file");
         };
         assert!(Arc::ptr_eq(&a, &b));

@@ -35,8 +35,8 @@ pub mod testing;
 pub mod writer;
 
 pub use args::Common;
-pub use counts::{Counts, write_counts};
-pub use files::{WriteError, check_dir, check_file, replace_file};
+pub use counts::{Counts, Totals, write_counts};
+pub use files::{WriteError, check_dir, check_file, replace_file, show};
 pub use input::{Input, Line, Lines};
 pub use markers::{COMMIT, END, Markers};
 pub use spout::{FileSpout, KeyOf, Mark};

@@ -1,6 +1,7 @@
 //! The spout that reads the input.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::hash::Hasher;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,16 @@ pub enum Mark {
     Commit,
 }
 
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mark::Line { number, .. } => write!(f, "line {number}"),
+            Mark::End => f.write_str("the marker 'end'"),
+            Mark::Commit => f.write_str("the marker 'commit'"),
+        }
+    }
+}
+
 /// A task at work.
 struct Open {
     bytes: Bytes,
@@ -103,11 +114,7 @@ impl FileSpout {
 
     /// Passes over the first line, which must be a header (an empty input has none); the line after
     /// it has number 1.
-    pub fn with_header(
-        mut self,
-        is_header: fn(&[u8]) -> bool,
-        expected: &'static str,
-    ) -> FileSpout {
+    pub fn with_header(mut self, is_header: fn(&[u8]) -> bool, expected: &'static str) -> FileSpout {
         self.header = Some(Header { is_header, expected });
         self
     }
@@ -169,9 +176,7 @@ impl Spout for FileSpout {
         let (key_of, repeat) = (self.key_of, self.repeat);
         let open = self.opened();
         if let Some((mark, cause)) = open.failed.take() {
-            out.report_error(format!(
-                "{mark:?} is emitted again ({cause}); what it led to may count twice"
-            ));
+            out.report_error(format!("{mark} is emitted again ({cause}); what it led to may count twice"));
         }
         if let Some(moment) = open.not_before {
             if open.clock.now() < moment {
@@ -235,12 +240,7 @@ impl FileSpout {
 impl Open {
     /// Emits the next line of this task.
     #[inline]
-    fn next_line(
-        &mut self,
-        key_of: Option<KeyOf>,
-        repeat: bool,
-        out: &mut SpoutOutput<'_, Mark>,
-    ) -> Next {
+    fn next_line(&mut self, key_of: Option<KeyOf>, repeat: bool, out: &mut SpoutOutput<'_, Mark>) -> Next {
         for _ in 0..LINES_PER_CALL {
             let Some(line) = self.lines.next_line(&self.bytes) else {
                 if !repeat {

@@ -54,8 +54,7 @@ pub fn start<A: AsRef<OsStr>>(binary: &str, args: impl IntoIterator<Item = A>) -
     let (sender, output) = channel();
     let stdout = child.stdout.take().expect("piped");
     let stderr = child.stderr.take().expect("piped");
-    let pipes: [(bool, Box<dyn Read + Send>); 2] =
-        [(true, Box::new(stdout)), (false, Box::new(stderr))];
+    let pipes: [(bool, Box<dyn Read + Send>); 2] = [(true, Box::new(stdout)), (false, Box::new(stderr))];
     for (is_stdout, mut pipe) in pipes {
         let sender = sender.clone();
         std::thread::spawn(move || {
@@ -120,8 +119,7 @@ pub fn data(name: &str) -> PathBuf {
 
 /// Panics with the first line that differs, instead of with two whole files.
 pub fn assert_same_file(found: &Path, expected: &Path) {
-    let read =
-        |path: &Path| std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let read = |path: &Path| std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     assert_same_bytes(&read(found), &read(expected));
 }
 

@@ -1,5 +1,7 @@
 //! Drives a spout by hand and looks at the order of what it emits.
 
+#![expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -79,13 +81,7 @@ impl SpoutSink for Sink {
 }
 
 impl Driven {
-    fn new(
-        task_count: u32,
-        index: usize,
-        key_of: Option<KeyOf>,
-        repeat: bool,
-        text: &'static str,
-    ) -> Driven {
+    fn new(task_count: u32, index: usize, key_of: Option<KeyOf>, repeat: bool, text: &'static str) -> Driven {
         let args = Common { repeat, ..Common::default() };
         let make = move || {
             let spout = FileSpout::new(&args, text.as_bytes());
@@ -100,14 +96,8 @@ impl Driven {
         let id = tasks.tasks_of("lines").nth(index).unwrap();
         let (resources, topology) = (Resources::default(), "test".to_owned());
         let worker = WorkerContext { topology, spec, tasks, resources, clock: clock.clone() };
-        let context = TaskContext::new(
-            Arc::new(worker),
-            "lines".into(),
-            id,
-            Arc::default(),
-            1,
-            Arc::new(NoPort),
-        );
+        let context =
+            TaskContext::new(Arc::new(worker), "lines".into(), id, Arc::default(), 1, Arc::new(NoPort));
         let mut task = SpoutTask::new(make());
         task.open(&context).unwrap();
         Driven { task, outputs, sink: Sink::default(), clock }

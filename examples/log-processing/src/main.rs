@@ -70,9 +70,7 @@ fn topology(args: Args) -> Result<Topology, TopologyError> {
     t.set_bolt("minutes", || Tally::of("minute"), minutes)
         .fields_grouping("parse", ["minute"])
         .all_grouping(("lines", END));
-    t.set_bolt("ips", || Tally::of("ip"), ips)
-        .fields_grouping("parse", ["ip"])
-        .all_grouping(("lines", END));
+    t.set_bolt("ips", || Tally::of("ip"), ips).fields_grouping("parse", ["ip"]).all_grouping(("lines", END));
     t.set_bolt("visits", Visits::default, visits)
         .fields_grouping("parse", ["path"])
         .all_grouping(("lines", END));

@@ -17,9 +17,7 @@ impl Bolt for Parse {
 
     fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
         match Request::parse(input.get("line")?) {
-            Ok(Request { ip, minute, path, status, bytes }) => {
-                out.emit((ip, minute, path, status, bytes))
-            }
+            Ok(Request { ip, minute, path, status, bytes }) => out.emit((ip, minute, path, status, bytes)),
             Err(why) => {
                 let number: u64 = input.get("number")?;
                 out.report_error(format!("line {number} is malformed: {why}"));

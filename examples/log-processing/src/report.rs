@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use bounded_input::{Counts, Report, WriteError, check_dir, replace_file, write_counts};
-use rustc_hash::FxHashMap;
+use bounded_input::{Report, Totals, WriteError, check_dir, replace_file, show, write_counts};
 use storm_rs::prelude::*;
 
 use crate::parse::MALFORMED;
@@ -14,70 +13,59 @@ use crate::parse::MALFORMED;
 const SHOWN: usize = 10;
 
 /// All figures, to the files of a directory or, in short, to stdout.
+#[derive(Default)]
 pub(crate) struct Figures {
     out: Option<PathBuf>,
-    status: Counts,
-    bytes_by_status: Counts,
-    per_minute: Counts,
-    per_ip: Counts,
-    /// Total and unique visits of each path.
-    visits: FxHashMap<Box<[u8]>, (u64, u64)>,
+    by_status: Totals,
+    bytes_by_status: Totals,
+    per_minute: Totals,
+    per_ip: Totals,
+    visits: Totals<Visits>,
     /// Numbers of the malformed lines: a line that comes again is still one.
     malformed: BTreeSet<u64>,
 }
 
+/// The visits of a path.
+#[derive(PartialEq)]
+struct Visits {
+    total: u64,
+    unique: u64,
+}
+
 impl Figures {
+    /// Writes to this directory, or to stdout.
     pub(crate) fn new(out: Option<PathBuf>) -> Figures {
-        Figures {
-            out,
-            status: Counts::default(),
-            bytes_by_status: Counts::default(),
-            per_minute: Counts::default(),
-            per_ip: Counts::default(),
-            visits: FxHashMap::default(),
-            malformed: BTreeSet::new(),
-        }
+        Figures { out, ..Figures::default() }
     }
 
-    /// By total descending, then by path.
-    fn visits(&self) -> Vec<(u64, u64, &[u8])> {
-        let mut sorted: Vec<_> =
-            self.visits.iter().map(|(path, (total, unique))| (*total, *unique, &**path)).collect();
-        sorted.sort_unstable_by(|(m, _, a), (n, _, b)| n.cmp(m).then(a.cmp(b)));
-        sorted
-    }
-
-    fn write(&self, dir: &Path) -> Result<(), WriteError> {
+    fn write(&mut self, dir: &Path) -> Result<(), WriteError> {
         for (name, counts) in [
-            ("status.tsv", self.status.by_count()),
+            ("status.tsv", self.by_status.by_count(|n| *n)),
             ("bytes-by-status.tsv", self.bytes_by_status.by_key()),
             ("per-minute.tsv", self.per_minute.by_key()),
-            ("per-ip.tsv", self.per_ip.by_count()),
+            ("per-ip.tsv", self.per_ip.by_count(|n| *n)),
         ] {
-            replace_file(&dir.join(name), |file| write_counts(file, &counts))?;
+            replace_file(&dir.join(name), |file| write_counts(file, counts))?;
         }
-        replace_file(&dir.join("visits.tsv"), |file| write_visits(file, &self.visits()))
+        let visits = self.visits.by_count(|visits| visits.total);
+        replace_file(&dir.join("visits.tsv"), |file| write_visits(file, visits))
     }
 
-    fn show(&self) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
+    fn show(&mut self, stdout: &mut dyn Write) -> io::Result<()> {
+        let by_status = self.by_status.by_count(|n| *n);
+        let visits = self.visits.by_count(|visits| visits.total);
         if self.out.is_none() {
-            write_counts(&mut stdout, &self.status.by_count())?;
-            let visits = self.visits();
-            write_visits(&mut stdout, &visits[..visits.len().min(SHOWN)])?;
+            write_counts(stdout, by_status)?;
+            write_visits(stdout, &visits[..visits.len().min(SHOWN)])?;
         }
-        let (requests, clients, paths) =
-            (self.status.total(), self.per_ip.len(), self.visits.len());
-        let malformed = self.malformed.len();
-        writeln!(
-            stdout,
-            "{requests} requests, {clients} clients, {paths} paths, {malformed} malformed lines"
-        )
+        let requests: u64 = by_status.iter().map(|(_, count)| count).sum();
+        let (clients, paths, malformed) = (self.per_ip.by_key().len(), visits.len(), self.malformed.len());
+        writeln!(stdout, "{requests} requests, {clients} clients, {paths} paths, {malformed} malformed lines")
     }
 }
 
-fn write_visits(out: &mut dyn Write, visits: &[(u64, u64, &[u8])]) -> io::Result<()> {
-    for (total, unique, path) in visits {
+fn write_visits(out: &mut dyn Write, visits: &[(Box<[u8]>, Visits)]) -> io::Result<()> {
+    for (path, Visits { total, unique }) in visits {
         write!(out, "{total}\t{unique}\t")?;
         out.write_all(path)?;
         out.write_all(b"\n")?;
@@ -98,23 +86,23 @@ impl Report for Figures {
         match total.source_component().as_str() {
             "status" => {
                 let status = total.get("status")?;
-                self.status.set(status, total.get("count")?);
-                self.bytes_by_status.set(status, total.get("bytes")?);
+                self.by_status.push(status, total.get("count")?);
+                self.bytes_by_status.push(status, total.get("bytes")?);
             }
-            "minutes" => self.per_minute.set(total.get("minute")?, total.get("count")?),
-            "ips" => self.per_ip.set(total.get("ip")?, total.get("count")?),
+            "minutes" => self.per_minute.push(total.get("minute")?, total.get("count")?),
+            "ips" => self.per_ip.push(total.get("ip")?, total.get("count")?),
             _ => {
-                let path: &[u8] = total.get("path")?;
-                self.visits.insert(path.into(), (total.get("total")?, total.get("unique")?));
+                let visits = Visits { total: total.get("total")?, unique: total.get("unique")? };
+                self.visits.push(total.get("path")?, visits);
             }
         }
         Ok(())
     }
 
     fn publish(&mut self) -> Result<(), BoltError> {
-        if let Some(dir) = &self.out {
-            self.write(dir)?;
+        if let Some(dir) = self.out.clone() {
+            self.write(&dir)?;
         }
-        Ok(self.show().map_err(WriteError::at("stdout".as_ref()))?)
+        Ok(show(|stdout| self.show(stdout))?)
     }
 }

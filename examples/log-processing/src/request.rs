@@ -121,13 +121,8 @@ mod tests {
     #[test]
     fn a_request_is_read_from_its_line() {
         let line = r#"::1 - bob [17/May/2015:10:05:03 +0000] "GET /a?b=c HTTP/1.1" 206 99 "-" "x"#;
-        let request = Request {
-            ip: b"::1",
-            minute: b"17/May/2015:10:05",
-            path: b"/a?b=c",
-            status: b"206",
-            bytes: 99,
-        };
+        let request =
+            Request { ip: b"::1", minute: b"17/May/2015:10:05", path: b"/a?b=c", status: b"206", bytes: 99 };
         assert_eq!(parse(line), Ok(request));
         assert_eq!(
             parse(&line.replace(" 206 99 ", " 304 - ")),

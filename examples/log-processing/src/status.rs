@@ -22,10 +22,8 @@ impl Bolt for Statuses {
             self.requests.add(status, 1);
             self.bytes.add(status, input.get("bytes")?);
         } else if self.ends.note(input)? {
-            for ((status, count), (_, bytes)) in
-                self.requests.by_key().into_iter().zip(self.bytes.by_key())
-            {
-                out.emit((status, count, bytes));
+            for (status, count) in self.requests.iter() {
+                out.emit((status, count, self.bytes.of(status)));
             }
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Runs the binary and compares what it writes, byte by byte.
 
+#![expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
+
 use std::fs;
 use std::path::Path;
 
@@ -14,30 +16,15 @@ fn figures(out: &Path, more: &[&str]) -> Finished {
 
 fn assert_oracle(dir: &Path) {
     for name in FILES {
-        assert_same_file(
-            &dir.join(format!("{name}.tsv")),
-            &data(&format!("oracle/web.{name}.tsv")),
-        );
+        assert_same_file(&dir.join(format!("{name}.tsv")), &data(&format!("oracle/web.{name}.tsv")));
     }
     assert_eq!(fs::read_dir(dir).unwrap().count(), FILES.len());
 }
 
 #[test]
 fn the_log_has_these_figures_for_any_parallelism() {
-    let parallel = [
-        "--lines",
-        "3",
-        "--parse",
-        "4",
-        "--status",
-        "2",
-        "--minutes",
-        "3",
-        "--ips",
-        "2",
-        "--visits",
-        "5",
-    ];
+    let parallel =
+        ["--lines", "3", "--parse", "4", "--status", "2", "--minutes", "3", "--ips", "2", "--visits", "5"];
     for more in [&[][..], &["--lines", "2", "--parse", "1"], &parallel] {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("new/figures");
@@ -83,10 +70,7 @@ fn without_out_a_summary_is_shown() {
     let shown = run(BINARY, [""; 0]).assert_success().stdout;
     assert!(shown.starts_with("9126\t200\n445\t304\n"), "{shown}");
     assert!(shown.contains("807\t683\t/favicon.ico\n"), "{shown}");
-    assert!(
-        shown.ends_with("10000 requests, 1753 clients, 1498 paths, 0 malformed lines\n"),
-        "{shown}"
-    );
+    assert!(shown.ends_with("10000 requests, 1753 clients, 1498 paths, 0 malformed lines\n"), "{shown}");
 }
 
 #[test]

@@ -62,8 +62,7 @@ fn topology(args: Args) -> Result<Topology, TopologyError> {
 
     let mut t = TopologyBuilder::new();
     t.set_spout("readings", spout, readings);
-    t.set_bolt("average", move || Average::new(window), average)
-        .fields_grouping("readings", ["key"]);
+    t.set_bolt("average", move || Average::new(window), average).fields_grouping("readings", ["key"]);
     t.set_bolt("detect", move || Detect::new(threshold), detect).shuffle_grouping("average");
     // No bolt but the report has a result to give at the end: a spike is on its way with its row.
     t.set_bolt("report", move || Writer::new(Spikes::new(out.clone())), 1)

@@ -45,8 +45,7 @@ impl<'a> Reading<'a> {
         let (Some(timestamp), Some(text)) = (columns.next(), columns.next()) else {
             return Err(Malformed::Missing);
         };
-        let number =
-            str::from_utf8(text.trim_ascii()).ok().and_then(|text| text.parse::<f64>().ok());
+        let number = str::from_utf8(text.trim_ascii()).ok().and_then(|text| text.parse::<f64>().ok());
         match number {
             Some(value) if value.is_finite() => Ok(Reading { timestamp, text, value }),
             _ => Err(Malformed::NotANumber),
@@ -86,8 +85,7 @@ mod tests {
 
     #[test]
     fn the_header_names_the_columns() {
-        for header in
-            [&b"timestamp,value"[..], b"timestamp,value\r", b"\xef\xbb\xbftimestamp, value,device"]
+        for header in [&b"timestamp,value"[..], b"timestamp,value\r", b"\xef\xbb\xbftimestamp, value,device"]
         {
             assert!(is_header(header));
         }

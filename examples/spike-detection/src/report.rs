@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use bounded_input::{Report, WriteError, check_file, replace_file};
+use bounded_input::{Report, check_file, replace_file, show};
 use storm_rs::prelude::*;
 
 use crate::average::MALFORMED;
@@ -15,9 +15,14 @@ const SHOWN: usize = 20;
 /// The spikes by row, to a file or, the first ones, to stdout.
 pub(crate) struct Spikes {
     out: Option<PathBuf>,
-    /// Timestamp and value of each, as they stand in the input.
-    spikes: BTreeMap<u64, (Box<[u8]>, Box<[u8]>)>,
+    spikes: BTreeMap<u64, Spike>,
     malformed: BTreeSet<u64>,
+}
+
+/// A spike as it stands in the input.
+struct Spike {
+    timestamp: Box<[u8]>,
+    text: Box<[u8]>,
 }
 
 impl Spikes {
@@ -26,7 +31,7 @@ impl Spikes {
     }
 
     fn write(&self, out: &mut dyn Write, max: usize) -> io::Result<()> {
-        for (row, (timestamp, text)) in self.spikes.iter().take(max) {
+        for (row, Spike { timestamp, text }) in self.spikes.iter().take(max) {
             write!(out, "{row}\t")?;
             out.write_all(timestamp)?;
             out.write_all(b"\t")?;
@@ -36,10 +41,9 @@ impl Spikes {
         Ok(())
     }
 
-    fn show(&self) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
+    fn show(&self, stdout: &mut dyn Write) -> io::Result<()> {
         if self.out.is_none() {
-            self.write(&mut stdout, SHOWN)?;
+            self.write(stdout, SHOWN)?;
         }
         writeln!(stdout, "{} spikes, {} malformed rows", self.spikes.len(), self.malformed.len())
     }
@@ -56,7 +60,7 @@ impl Report for Spikes {
             self.malformed.insert(row);
         } else {
             let (timestamp, text): (&[u8], &[u8]) = (spike.get("timestamp")?, spike.get("text")?);
-            self.spikes.insert(row, (timestamp.into(), text.into()));
+            self.spikes.insert(row, Spike { timestamp: timestamp.into(), text: text.into() });
         }
         Ok(())
     }
@@ -65,6 +69,6 @@ impl Report for Spikes {
         if let Some(path) = &self.out {
             replace_file(path, |file| self.write(file, usize::MAX))?;
         }
-        Ok(self.show().map_err(WriteError::at("stdout".as_ref()))?)
+        Ok(show(|stdout| self.show(stdout))?)
     }
 }

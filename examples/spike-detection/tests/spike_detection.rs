@@ -1,5 +1,7 @@
 //! Runs the binary and compares what it writes, byte by byte.
 
+#![expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
@@ -15,16 +17,13 @@ fn spikes(out: &Path, args: &[&str]) -> Finished {
 #[test]
 fn the_machine_has_these_spikes_for_any_parallelism() {
     let parallel = ["--readings", "3", "--average", "4", "--detect", "3"];
-    for (window, threshold) in
-        [("100", "0.03"), ("100", "0.25"), ("1000", "0.03"), ("1000", "0.25")]
-    {
+    for (window, threshold) in [("100", "0.03"), ("100", "0.25"), ("1000", "0.03"), ("1000", "0.25")] {
         for more in [&[][..], &parallel] {
             let dir = tempfile::tempdir().unwrap();
             let out = dir.path().join("new/spikes.tsv");
             let args = [&["--window", window, "--threshold", threshold], more].concat();
             spikes(&out, &args).assert_success();
-            let oracle =
-                format!("oracle/sensor-machine-temperature.spikes.w{window}.t{threshold}.tsv");
+            let oracle = format!("oracle/sensor-machine-temperature.spikes.w{window}.t{threshold}.tsv");
             assert_same_file(&out, &data(&oracle));
         }
     }
@@ -34,8 +33,7 @@ fn the_machine_has_these_spikes_for_any_parallelism() {
 fn readings() -> Vec<(String, i64, String)> {
     let mut random = 1_u64;
     let mut next = |n: u64| {
-        random =
-            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) % n
     };
     let row = |i| (format!("t{i}"), next(1000) as i64, format!("device {}", next(23)));
@@ -65,9 +63,7 @@ fn each_device_has_its_own_average_in_order_for_any_parallelism() {
     let rows = readings();
     let text: String = rows.iter().map(|(t, v, d)| format!("{t},{v},{d}\r\n")).collect();
     fs::write(&file, format!("timestamp,value,device\r\n{text}")).unwrap();
-    for [readings, average, detect] in
-        [["1", "1", "1"], ["1", "3", "2"], ["2", "2", "2"], ["4", "5", "3"]]
-    {
+    for [readings, average, detect] in [["1", "1", "1"], ["1", "3", "2"], ["2", "2", "2"], ["4", "5", "3"]] {
         let args = ["--window", "7", "--threshold", "0.8", "--file", file.to_str().unwrap()];
         let parallel = ["--readings", readings, "--average", average, "--detect", detect];
         spikes(&out, &[args, parallel].concat()).assert_success();

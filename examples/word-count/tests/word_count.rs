@@ -1,10 +1,13 @@
 //! Runs the binary and compares what it writes, byte by byte.
 
+#![expect(clippy::unwrap_used, reason = "in a test it is the assertion")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use bounded_input::testing::{assert_same_bytes, assert_same_file, data, run};
+use bounded_input::testing::{assert_same_bytes, assert_same_file, data, run, start};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_word-count");
 
@@ -13,8 +16,7 @@ fn count(file: Option<&Path>, tokens: &str, parallelism: [u32; 3]) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("new/dir/words.tsv");
     let [lines, split, count] = parallelism.map(|n| n.to_string());
-    let mut args =
-        vec!["--tokens", tokens, "--lines", &lines, "--split", &split, "--count", &count];
+    let mut args = vec!["--tokens", tokens, "--lines", &lines, "--split", &split, "--count", &count];
     args.extend(["--out", out.to_str().unwrap()]);
     if let Some(file) = file {
         args.extend(["--file", file.to_str().unwrap()]);
@@ -42,8 +44,7 @@ fn counted_in_one_loop(text: &[u8], tokens: &str) -> Vec<u8> {
     }
     let mut sorted: Vec<_> = counts.into_iter().collect();
     sorted.sort_by(|(_, m), (_, n)| n.cmp(m));
-    let lines =
-        sorted.into_iter().map(|(word, n)| [format!("{n}\t").as_bytes(), &word, b"\n"].concat());
+    let lines = sorted.into_iter().map(|(word, n)| [format!("{n}\t").as_bytes(), &word, b"\n"].concat());
     lines.collect::<Vec<_>>().concat()
 }
 
@@ -82,10 +83,7 @@ fn any_bytes_are_counted_as_coreutils_would() {
     for text in texts {
         fs::write(&file, text).unwrap();
         for tokens in ["fields", "alpha"] {
-            assert_same_bytes(
-                &count(Some(&file), tokens, [2, 2, 3]),
-                &counted_in_one_loop(text, tokens),
-            );
+            assert_same_bytes(&count(Some(&file), tokens, [2, 2, 3]), &counted_in_one_loop(text, tokens));
         }
     }
 }
@@ -98,10 +96,7 @@ fn a_bigger_file_with_long_lines_is_counted_exactly() {
     let one_line: Vec<u8> = book.iter().map(|b| if *b == b'\n' { b' ' } else { *b }).collect();
     let text = [&one_line, &b"\n"[..], &book, &book, &book, &book, &one_line].concat();
     fs::write(&file, &text).unwrap();
-    assert_same_bytes(
-        &count(Some(&file), "fields", [2, 2, 2]),
-        &counted_in_one_loop(&text, "fields"),
-    );
+    assert_same_bytes(&count(Some(&file), "fields", [2, 2, 2]), &counted_in_one_loop(&text, "fields"));
 }
 
 #[test]
@@ -139,4 +134,33 @@ fn a_result_that_cannot_be_written_ends_with_1_and_its_path() {
         assert_eq!(finished.status.code(), Some(1), "{finished:?}");
         assert!(finished.stderr.contains(out.to_str().unwrap()), "{finished:?}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_result_that_can_be_written_no_more_ends_with_1_and_its_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pipe, results) = (dir.path().join("pipe"), dir.path().join("results"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let out = results.join("words.tsv");
+    let running = start(BINARY, ["--file", pipe.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    running.wait_until("the directory is made", || results.exists());
+    // The input is still to come. Meanwhile a file takes the directory's place.
+    running.wait_until("the directory is empty", || fs::remove_dir(&results).is_ok());
+    fs::write(&results, "").unwrap();
+    fs::write(&pipe, "some words").unwrap();
+    let finished = running.finish();
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    assert!(finished.stderr.contains(out.to_str().unwrap()), "{finished:?}");
+}
+
+#[test]
+fn many_different_words_are_written_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, out) = (dir.path().join("distinct.txt"), dir.path().join("words.tsv"));
+    let words: Vec<String> = (0..300_000_u64).map(|i| format!("w{}", i * 7919 % 300_007)).collect();
+    fs::write(&file, words.chunks(10).map(|line| line.join(" ")).collect::<Vec<_>>().join("\n")).unwrap();
+    run(BINARY, ["--file", file.to_str().unwrap(), "--out", out.to_str().unwrap()]).assert_success();
+    let text = fs::read(&file).unwrap();
+    assert_same_bytes(&fs::read(&out).unwrap(), &counted_in_one_loop(&text, "fields"));
 }

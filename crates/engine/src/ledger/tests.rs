@@ -85,7 +85,7 @@ fn reset_gives_the_whole_timeout_again() {
     let root = ledger.open(at(0.0)).unwrap();
     ledger.charge(root, 1);
     ledger.reset(root, at(20.0));
-    assert_eq!(expired(&mut ledger, at(45.0)), []);
+    assert_eq!(expired(&mut ledger, at(45.0)), [0u32; 0]);
     assert_eq!(expired(&mut ledger, at(51.0)), [0]);
 }
 
@@ -106,7 +106,7 @@ fn without_a_timeout_nothing_expires() {
     let mut ledger = Ledger::new(0, None);
     let root = ledger.open(at(0.0)).unwrap();
     ledger.charge(root, 1);
-    assert_eq!(expired(&mut ledger, at(1e9)), []);
+    assert_eq!(expired(&mut ledger, at(1e9)), [0u32; 0]);
     assert_eq!(ledger.next_expiry(), None);
 }
 

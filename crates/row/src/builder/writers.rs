@@ -49,7 +49,7 @@ impl RowBuilder {
         self.var(kind::BYTES, value);
     }
 
-    /// Writes raw bytes; from [`BIG_VALUE`] on they are shared instead of copied.
+    /// Writes raw bytes; from [`BIG_VALUE`](crate::BIG_VALUE) on they are shared instead of copied.
     pub fn big(&mut self, value: Bytes) {
         self.var_shared(kind::BYTES, value);
     }
@@ -101,8 +101,8 @@ impl RowBuilder {
         }
     }
 
-    /// Copies field `i` of another row; a value of [`BIG_VALUE`] and more is shared. Does nothing
-    /// if there is no such field.
+    /// Copies field `i` of another row; a value of [`BIG_VALUE`](crate::BIG_VALUE) and more is
+    /// shared. Does nothing if there is no such field.
     pub fn field_of(&mut self, values: Values<'_>, i: usize) {
         match (values.shared(i), values.kind(i)) {
             (Some(bytes), Some(kind)) => self.var_shared(kind, bytes.clone()),
@@ -115,7 +115,7 @@ impl RowBuilder {
     }
 
     /// Says that the row cannot be written; the first such error is returned by
-    /// [`write_row`](Self::write_row).
+    /// [`write_row`](RowBuilder::write_row).
     #[cold]
     pub fn error(&mut self, error: RowError) {
         self.plain = false;

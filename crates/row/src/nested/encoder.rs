@@ -23,11 +23,7 @@ impl Encoder<'_> {
     }
 
     /// Appends a map; `depth` counts the lists and maps around it.
-    pub(crate) fn map(
-        &mut self,
-        entries: &BTreeMap<String, Value>,
-        depth: usize,
-    ) -> Result<(), RowError> {
+    pub(crate) fn map(&mut self, entries: &BTreeMap<String, Value>, depth: usize) -> Result<(), RowError> {
         self.enter(entries.len(), depth)?;
         entries.iter().try_for_each(|(key, value)| {
             self.var(key.as_bytes())?;
@@ -90,10 +86,7 @@ impl Encoder<'_> {
     }
 
     /// Writes a part behind its length.
-    fn measured(
-        &mut self,
-        part: impl FnOnce(&mut Self) -> Result<(), RowError>,
-    ) -> Result<(), RowError> {
+    fn measured(&mut self, part: impl FnOnce(&mut Self) -> Result<(), RowError>) -> Result<(), RowError> {
         let start = self.out.len() + 4;
         self.out.extend_from_slice(&[0; 4]);
         part(self)?;

@@ -30,11 +30,7 @@ pub(crate) struct PlainRow {
 
 impl PlainRow {
     pub(crate) fn of(row: RowRef<'_>) -> PlainRow {
-        PlainRow {
-            header: row.header(),
-            anchors: row.anchors().collect(),
-            values: row.values().to_values(),
-        }
+        PlainRow { header: row.header(), anchors: row.anchors().collect(), values: row.values().to_values() }
     }
 
     pub(crate) fn push_to(&self, batch: &mut Batch, builder: &mut RowBuilder) -> usize {
@@ -108,8 +104,10 @@ fn anchor() -> impl Strategy<Value = Anchor> {
 }
 
 pub(crate) fn row() -> impl Strategy<Value = PlainRow> {
-    let header = (any::<u32>(), any::<u32>(), any::<u16>()).prop_map(|(target, source, stream)| {
-        Header { target: TaskId(target), source: TaskId(source), stream }
+    let header = (any::<u32>(), any::<u32>(), any::<u16>()).prop_map(|(target, source, stream)| Header {
+        target: TaskId(target),
+        source: TaskId(source),
+        stream,
     });
     (header, vec(anchor(), 0..3), values()).prop_map(|(header, anchors, values)| PlainRow {
         header,

@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use storm_row::{
-    Bytes, FieldError, FieldRef, FromField, ListRef, MapRef, Opaque, ToField, Value, values,
-};
+use storm_row::{Bytes, FieldError, FieldRef, FromField, ListRef, MapRef, Opaque, ToField, Value, values};
 
 use crate::arbitrary::builder;
 

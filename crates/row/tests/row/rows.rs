@@ -5,8 +5,8 @@ use std::cell::Cell;
 use proptest::prelude::*;
 use serde::{Serialize, Serializer};
 use storm_row::{
-    BIG_VALUE, Batch, Bytes, FieldRef, MAX_DEPTH, MAX_FIELDS, Opaque, Row, RowBuilder, RowError,
-    ToField, Value, row_bytes, values,
+    BIG_VALUE, Batch, Bytes, FieldRef, MAX_DEPTH, MAX_FIELDS, Opaque, Row, RowBuilder, RowError, ToField,
+    Value, row_bytes, values,
 };
 
 use crate::arbitrary::{self, HEADER, builder, nest};
@@ -181,10 +181,7 @@ fn lists_and_maps_nest_64_deep() {
     let mut builder = builder();
     let deepest = nest(MAX_DEPTH);
     assert_eq!(builder.write_row(&(&deepest,)).unwrap().to_values(), [deepest]);
-    assert_eq!(
-        builder.write_row(&(nest(MAX_DEPTH + 1),)),
-        Err(RowError::TooDeep { max: MAX_DEPTH })
-    );
+    assert_eq!(builder.write_row(&(nest(MAX_DEPTH + 1),)), Err(RowError::TooDeep { max: MAX_DEPTH }));
 }
 
 #[test]
@@ -256,8 +253,7 @@ fn a_row_that_builds_another_one_within_is_refused_or_whole() {
     }
 
     let (text, list, big) = ("x".repeat(15), values!["a", "b"], "x".repeat(BIG_VALUE));
-    let inner: [&dyn Row; 5] =
-        [&(1,), &(1, &text), &("x".repeat(32), 2), &(&list, 2), &(&big, &text)];
+    let inner: [&dyn Row; 5] = [&(1,), &(1, &text), &("x".repeat(32), 2), &(&list, 2), &(&big, &text)];
     let accepted = Cell::new(0);
     for inner in inner {
         for (arity, more) in (0..6).flat_map(|arity| (0..4).map(move |more| (arity, more))) {

@@ -92,11 +92,9 @@ proptest! {
 
 #[test]
 fn every_single_flip_of_a_small_batch_is_an_error_or_another_batch() {
-    let map =
-        Value::Map([("k".to_owned(), Value::Bool(true)), ("l".to_owned(), Value::Null)].into());
+    let map = Value::Map([("k".to_owned(), Value::Bool(true)), ("l".to_owned(), Value::Null)].into());
     let list = Value::List(vec![1.into(), "äö".into(), map]);
-    let values =
-        [Value::Null, true.into(), 1.5.into(), "short".into(), "x".repeat(20).into(), list];
+    let values = [Value::Null, true.into(), 1.5.into(), "short".into(), "x".repeat(20).into(), list];
     let sent = wire(&batch_of(&values));
     for at in 0..sent.len() {
         for bit in 0..8 {
@@ -214,11 +212,8 @@ fn keys_of_a_map_must_ascend() {
 
 #[test]
 fn limits_hold() {
-    let row = arbitrary::PlainRow {
-        header: arbitrary::HEADER,
-        anchors: vec![],
-        values: vec![Value::Null; 5],
-    };
+    let row =
+        arbitrary::PlainRow { header: arbitrary::HEADER, anchors: vec![], values: vec![Value::Null; 5] };
     let bytes = wire(&batch(&vec![row; 3]));
     let with = |limits| Batch::from_wire(&bytes, &limits).map(|batch| batch.row_count());
     let exact = WireLimits { bytes: 324, rows: 3, row_bytes: 100 };

@@ -182,3 +182,140 @@ pub fn tally(got: &Log<(TaskId, i64)>) -> BTreeMap<i64, usize> {
 pub fn is_exact(got: &Log<(TaskId, i64)>, count: i64) -> bool {
     tally(got).into_iter().eq((0..count).map(|n| (n, 1)))
 }
+
+/// Runs on real threads until every spout is done and everything is processed, and checks the
+/// books.
+pub fn complete_on_threads(topology: Topology, settings: Settings) -> Snapshot {
+    use storm_rs::engine::{Event, Options, Run};
+    let options = Options { name: "test".to_owned(), seed: 1, is_active: true };
+    let mut run = Run::start(topology, settings, options).unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    run.watch();
+    while !(run.is_done() && run.is_quiet()) {
+        assert!(std::time::Instant::now() < deadline, "{:#?}", run.snapshot(Duration::from_secs(1)));
+        if let Some(Event::Ended { .. }) = run.next_event(Duration::from_secs(1)) {
+            panic!("an executor thread has ended: {:#?}", run.snapshot(Duration::from_secs(1)));
+        }
+    }
+    let snapshot = run.snapshot(Duration::from_secs(10));
+    assert_eq!(snapshot.audit(true), [""; 0]);
+    run.stop();
+    snapshot
+}
+
+// === Components of closures with streams of their own, configured topologies ===
+
+/// What became of tracked tuples: the number, and the cause if it failed.
+pub type Outcomes = Log<(i64, Option<FailCause>)>;
+
+/// A spout made of a closure that is called per `next_tuple`.
+pub struct Source<F> {
+    declare: fn(&mut OutputDeclarer),
+    next: F,
+    outcomes: Outcomes,
+}
+
+/// A factory of a spout made of a closure.
+pub fn source<F>(
+    declare: fn(&mut OutputDeclarer),
+    outcomes: &Outcomes,
+    next: F,
+) -> impl Fn() -> Source<F> + Send + Sync + 'static
+where
+    F: FnMut(&mut SpoutOutput<'_, i64>) -> Result<Next, SpoutError> + Clone + Send + Sync + 'static,
+{
+    let outcomes = outcomes.clone();
+    move || Source { declare, next: next.clone(), outcomes: outcomes.clone() }
+}
+
+impl<F> Spout for Source<F>
+where
+    F: FnMut(&mut SpoutOutput<'_, i64>) -> Result<Next, SpoutError> + 'static,
+{
+    type MessageId = i64;
+
+    fn declare_outputs(&self, out: &mut OutputDeclarer) {
+        (self.declare)(out);
+    }
+
+    fn next_tuple(&mut self, out: &mut SpoutOutput<'_, i64>) -> Result<Next, SpoutError> {
+        (self.next)(out)
+    }
+
+    fn ack(&mut self, n: i64) {
+        self.outcomes.lock().unwrap().push((n, None));
+    }
+
+    fn fail(&mut self, n: i64, cause: FailCause) {
+        self.outcomes.lock().unwrap().push((n, Some(cause)));
+    }
+}
+
+/// A bolt made of a closure that is called per tuple, with streams of its own.
+pub struct Bolted<F> {
+    declare: fn(&mut OutputDeclarer),
+    execute: F,
+}
+
+/// A factory of a bolt made of a closure, with streams of its own.
+pub fn bolted<F>(declare: fn(&mut OutputDeclarer), execute: F) -> impl Fn() -> Bolted<F> + Send + Sync + 'static
+where
+    F: FnMut(&Tuple<'_>, &mut BoltOutput<'_>) -> Result<(), BoltError> + Clone + Send + Sync + 'static,
+{
+    move || Bolted { declare, execute: execute.clone() }
+}
+
+impl<F> Bolt for Bolted<F>
+where
+    F: FnMut(&Tuple<'_>, &mut BoltOutput<'_>) -> Result<(), BoltError> + 'static,
+{
+    fn declare_outputs(&self, out: &mut OutputDeclarer) {
+        (self.declare)(out);
+    }
+
+    fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+        (self.execute)(input, out)
+    }
+}
+
+/// As [`stepped`], on a clock that the topology may know.
+pub fn stepped_on(clock: &Arc<VirtualClock>, topology: Topology, settings: Settings, seed: u64) -> Stepped {
+    Stepped::start(topology, settings, clock.clone(), seed).unwrap()
+}
+
+/// Runs to the end, and returns the errors that were reported beside the figures.
+pub fn complete_with_errors(
+    topology: Topology,
+    settings: Settings,
+) -> (Snapshot, Vec<storm_rs::engine::ErrorReport>) {
+    let mut run = stepped(topology, settings, 3);
+    assert!(run.run_to_end(Time::from_secs(3600)), "not done within an hour: {:#?}", run.snapshot());
+    let (snapshot, errors) = (run.snapshot(), run.take_errors());
+    assert_eq!(snapshot.audit(true), [""; 0]);
+    run.stop();
+    (snapshot, errors)
+}
+
+/// The engine's settings for a topology with the configuration of its code and `key=value`
+/// arguments from outside.
+pub fn configured(topology: &mut Topology, arguments: &[&str]) -> Settings {
+    try_configured(topology, arguments).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// As [`configured`]; the error as text.
+pub fn try_configured(topology: &mut Topology, arguments: &[&str]) -> Result<Settings, String> {
+    let sources = storm_rs::config::Sources {
+        topology_code: topology.spec.config.clone().into_iter().collect(),
+        arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
+        ..Default::default()
+    };
+    let config = sources.load().map_err(|e| e.to_string())?;
+    storm_rs::configure::configure(topology, &config).map_err(|e| e.to_string())
+}
+
+/// Outcomes in order of their numbers.
+pub fn sorted(outcomes: &Outcomes) -> Vec<(i64, Option<FailCause>)> {
+    let mut all = taken(outcomes);
+    all.sort_by_key(|(n, _)| *n);
+    all
+}

@@ -4,3 +4,20 @@
 mod kit;
 
 mod groupings;
+mod replay;
+mod timeouts;
+mod backpressure;
+mod cycles;
+mod panics;
+mod ticks;
+mod activation;
+mod direct_streams;
+mod several_streams;
+mod context;
+mod hooks;
+mod multi_anchors;
+mod row_limits;
+mod building;
+mod debug;
+mod async_bolts;
+mod async_spouts;
