@@ -229,7 +229,7 @@ impl BoltExecutor {
         self.acks.flush();
         self.publish();
         if self.directory.is_watched.load(std::sync::atomic::Ordering::SeqCst) {
-            let _ = self.port.events.send(Event::Idle);
+            self.port.events.send(Event::Idle).ok();
         }
         let tick = self.state.next_tick.filter(|_| !is_held);
         Step::Wait(earlier(tick, self.state.paused_until))
@@ -296,7 +296,7 @@ impl BoltExecutor {
                     }
                 }
                 Control::Snapshot(reply) => {
-                    let _ = reply.send(self.snapshot(now));
+                    reply.send(self.snapshot(now)).ok();
                 }
                 Control::Stop => {
                     self.stop(now);

@@ -28,12 +28,12 @@ pub(crate) fn start(
         let mut executor = match wiring.build(index, lanes) {
             Ok(executor) => executor,
             Err(error) => {
-                let _ = events.send(Event::Prepared(index, Err(error)));
+                events.send(Event::Prepared(index, Err(error))).ok();
                 return;
             }
         };
         let ready: Result<(), StartError> = Ok(());
-        let _ = events.send(Event::Prepared(index, ready));
+        events.send(Event::Prepared(index, ready)).ok();
         loop {
             let now = clock.now();
             match executor.step(now) {
@@ -55,6 +55,6 @@ struct Farewell {
 impl Drop for Farewell {
     fn drop(&mut self) {
         let has_panicked = std::thread::panicking();
-        let _ = self.events.send(Event::Ended { index: self.index, has_panicked });
+        self.events.send(Event::Ended { index: self.index, has_panicked }).ok();
     }
 }

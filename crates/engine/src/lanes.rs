@@ -66,7 +66,7 @@ impl Bell {
     /// The current thread is the one to wake.
     pub(crate) fn hang(&self) {
         // Set once: the thread of an executor never changes.
-        let _ = self.0.set(std::thread::current());
+        self.0.set(std::thread::current()).ok();
     }
 
     #[inline]
@@ -171,7 +171,7 @@ impl Address {
     pub(crate) fn send(&self, parcel: Parcel, looped: bool) {
         let lane = if looped { &self.looped } else { &self.data };
         // The receiver is only gone when the topology stops.
-        let _ = lane.send(parcel);
+        lane.send(parcel).ok();
         self.bell.ring();
     }
 
@@ -218,7 +218,7 @@ impl Address {
 
     /// Tells the executor something.
     pub(crate) fn control(&self, control: Control) {
-        let _ = self.control.send(control);
+        self.control.send(control).ok();
         self.bell.ring();
     }
 
@@ -243,13 +243,13 @@ impl Address {
     /// Returns an emptied buffer; dropped when its owner has plenty.
     pub(crate) fn recycle(&self, mut batch: Batch) {
         batch.clear();
-        let _ = self.empties.try_send(batch);
+        self.empties.try_send(batch).ok();
     }
 
     /// Returns an emptied ack buffer.
     pub(crate) fn recycle_acks(&self, mut entries: Vec<AckEntry>) {
         entries.clear();
-        let _ = self.empty_acks.try_send(entries);
+        self.empty_acks.try_send(entries).ok();
     }
 
     /// Wakes a spout task.

@@ -49,7 +49,7 @@ impl ExecutorPort {
         let time = self.clock.wall();
         let report = ErrorReport { time, component, task, kind, message, suppressed };
         // Nobody listens any more when the run is over.
-        let _ = self.events.send(Event::Error(report));
+        self.events.send(Event::Error(report)).ok();
     }
 
     fn rank(&self, task: TaskId) -> usize {

@@ -122,7 +122,7 @@ impl Run {
         run.tell_all(|| Control::Start);
         // Errors reported by `open` and `prepare` are for whoever listens from now on.
         for event in early {
-            let _ = run.sender.send(event);
+            run.sender.send(event).ok();
         }
         Ok(run)
     }
@@ -153,7 +153,7 @@ impl Run {
     pub fn signaller(&self) -> impl Fn() + Send + 'static + use<> {
         let sender = self.sender.clone();
         move || {
-            let _ = sender.send(Event::Signal);
+            sender.send(Event::Signal).ok();
         }
     }
 
@@ -219,7 +219,7 @@ impl Run {
         self.tell_all(|| Control::Stop);
         for thread in self.threads.drain(..) {
             // A panic of the engine was told by `Event::Ended`.
-            let _ = thread.join();
+            thread.join().ok();
         }
         self.wiring.shut_down();
     }

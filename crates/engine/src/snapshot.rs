@@ -136,7 +136,7 @@ impl Snapshot {
         let mut all = latency_histogram();
         for executor in &self.executors {
             // They share their bounds, so nothing can be out of range.
-            let _ = all.add(&executor.complete_latency);
+            all.add(&executor.complete_latency).ok();
         }
         all
     }

@@ -221,11 +221,14 @@ impl SpoutExecutor {
         }
         // About to wait: everything goes out first. That is why a DAG cannot wedge.
         self.emitter.outbox.flush(now, true);
-        // The wait is none of the spout's time.
-        self.state.was_busy = false;
+        if self.state.calls > 0 {
+            // The wait that follows is none of the spout's time.
+            self.keep_pace(self.port.clock.now());
+            self.state.was_busy = false;
+        }
         self.publish();
         if self.directory.is_watched.load(std::sync::atomic::Ordering::SeqCst) {
-            let _ = self.port.events.send(Event::Idle);
+            self.port.events.send(Event::Idle).ok();
         }
         let mut until = None;
         for task in &self.tasks {
@@ -247,7 +250,7 @@ impl SpoutExecutor {
         address.traffic.publish(self.emitter.outbox.sent(), 0, pending as u64, undone);
         let is_done = undone == 0 && pending == 0;
         if is_done && !self.state.was_done {
-            let _ = self.port.events.send(Event::SpoutDone);
+            self.port.events.send(Event::SpoutDone).ok();
         }
         self.state.was_done = is_done;
     }
@@ -297,7 +300,7 @@ impl SpoutExecutor {
                     }
                 }
                 Control::Snapshot(reply) => {
-                    let _ = reply.send(self.snapshot());
+                    reply.send(self.snapshot()).ok();
                 }
                 Control::Hasten => {
                     let p99 = Duration::from_micros(self.state.latency.value_at_quantile(0.99));

@@ -21,7 +21,7 @@ pub mod config {
 #[cfg(feature = "tokio")]
 pub use async_spout::{AsyncSpout, Feed, FeedContext, FeedEmit, Receipt, Stopped};
 pub use entry::run;
-pub use storm_model::{ComponentId, Fields, GroupingSpec, StreamId, TaskId, Time, Value};
+pub use storm_model::{ComponentId, ConfigMap, Fields, GroupingSpec, StreamId, TaskId, Time, Value};
 pub use storm_row::{FieldRef, FromField, Opaque, Row, RowBuilder, ToField, Values, values};
 pub use storm_rs_derive::Row;
 pub use storm_topology::*;
@@ -38,3 +38,8 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/semantics.md")]
 struct SemanticsDoc;
+
+/// Compiles the code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct ReadmeDoc;

@@ -16,7 +16,7 @@ pub(crate) fn init(progress: &ProgressBar) {
         .with_writer(AboveProgress(progress.clone()))
         .finish();
     // Err: the user has set one, which is fine.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    tracing::subscriber::set_global_default(subscriber).ok();
 }
 
 /// What ends the program, for people.

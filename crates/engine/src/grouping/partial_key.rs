@@ -18,7 +18,7 @@ impl PartialKey {
         let first = ((u128::from(hash) * u128::from(n)) >> 64) as u64;
         // The low half is independent of the high bits that made the first choice. As in Storm the
         // second is moved on by one if it is the first.
-        let mut second = (hash & 0xffff_ffff) * n >> 32;
+        let mut second = ((hash & 0xffff_ffff) * n) >> 32;
         if second == first {
             second = (second + 1) % n;
         }

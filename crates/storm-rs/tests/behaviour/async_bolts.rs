@@ -1,7 +1,9 @@
 //! Bolts that answer later: retained tuples, other threads, async tasks, inboxes.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -71,14 +73,14 @@ impl<T: Send + 'static> Worker<T> {
 }
 
 /// A bolt that keeps every tuple in a log.
-fn hold(held: &Log<Retained>) -> impl Fn() -> Box<Hold> + Send + Sync + 'static {
+fn hold(held: &Log<Retained>) -> impl Fn() -> Hold + Send + Sync + 'static {
     let held = held.clone();
-    move || Box::new(Hold(held.clone())) as Box<Hold>
+    move || Hold(held.clone())
 }
 
 struct Hold(Log<Retained>);
 
-impl Bolt for Box<Hold> {
+impl Bolt for Hold {
     fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
         let retained = out.retain(input);
         self.0.lock().unwrap().push(retained);
@@ -747,7 +749,7 @@ fn what_a_bolt_has_retained_fails_when_it_panics() {
 
 #[test]
 fn an_error_in_on_message_is_reported_and_a_kept_emit_error_too() {
-    struct Sloppy(Log<Retained>);
+    struct Sloppy;
     impl Bolt for Sloppy {
         fn declare_outputs(&self, out: &mut OutputDeclarer) {
             out.fields(["n"]);
@@ -770,10 +772,10 @@ fn an_error_in_on_message_is_reported_and_a_kept_emit_error_too() {
             Ok(())
         }
     }
-    let (held, got) = (log(), log());
+    let got = log();
     let mut t = TopologyBuilder::new();
     t.set_spout("numbers", || Numbers::new(0), 1);
-    t.set_bolt("sloppy", move || Sloppy(held.clone()), 1).shuffle_grouping("numbers");
+    t.set_bolt("sloppy", || Sloppy, 1).shuffle_grouping("numbers");
     t.set_bolt("sink", sink(&got), 1).shuffle_grouping("sloppy");
     let mut run = stepped(t.build().unwrap(), settings(), 7);
     assert!(run.run_to_end(Time::from_secs(2)));
@@ -809,4 +811,52 @@ fn messages_are_handled_while_rows_keep_coming_and_acks_of_handles_too() {
     let (snapshot, errors) = run_to_end(t.build().unwrap(), settings());
     assert_eq!(errors, []);
     assert_eq!(snapshot.spouts(|t| t.acked), 200_000);
+}
+
+/// Holds something that only one can hold, such as a port or a lock file, as long as it lives.
+struct Exclusive {
+    is_taken: Arc<AtomicBool>,
+    has_taken: bool,
+}
+
+impl Bolt for Exclusive {
+    fn prepare(&mut self, _: &TaskContext) -> Result<(), BoltError> {
+        if self.is_taken.swap(true, SeqCst) {
+            return Err("taken".into());
+        }
+        self.has_taken = true;
+        Ok(())
+    }
+
+    fn execute(&mut self, input: &Tuple<'_>, _: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+        assert!(input.get::<i64>("n")? != 5, "five");
+        Ok(())
+    }
+}
+
+impl Drop for Exclusive {
+    fn drop(&mut self) {
+        if self.has_taken {
+            self.is_taken.store(false, SeqCst);
+        }
+    }
+}
+
+#[test]
+fn a_bolt_that_panicked_is_dropped_before_the_next_one_is_prepared() {
+    let is_taken = Arc::new(AtomicBool::new(false));
+    let mut t = TopologyBuilder::new();
+    t.set_spout("numbers", || Numbers::new(10), 1);
+    let exclusive = move || Exclusive { is_taken: is_taken.clone(), has_taken: false };
+    t.set_bolt("exclusive", exclusive, 1).shuffle_grouping("numbers");
+    let mut run = stepped(t.build().unwrap(), settings(), 7);
+    let is_done = run.run_to_end(Time::from_secs(300));
+    let errors = run.take_errors();
+    let messages: Vec<&str> = errors.iter().map(|e| e.message.as_str()).collect();
+    assert!(messages.len() == 1 && messages[0].ends_with("five"), "{messages:?}");
+    assert!(is_done);
+    let snapshot = run.snapshot();
+    assert_eq!(snapshot.audit(true), [""; 0]);
+    assert_eq!((snapshot.spouts(|t| t.acked), snapshot.spouts(|t| t.failed)), (9, 1));
+    run.stop();
 }

@@ -1,6 +1,8 @@
 //! Spouts that are async functions. Where time matters the future runs on a runtime that the test
 //! itself drives, in turns with a stepped topology: one thread, a virtual clock.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
@@ -9,7 +11,7 @@ use std::time::Duration;
 use storm_rs::engine::stepped::Stepped;
 use storm_rs::engine::{ComponentSettings, ErrorKind, Settings};
 use storm_rs::prelude::*;
-use storm_rs::{AsyncSpout, Feed, FeedContext, Receipt, Stopped, Time};
+use storm_rs::{AsyncSpout, Feed, FeedContext, Receipt, RowBuilder, Stopped, Time};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::async_bolts::{run_to_end, start};
@@ -291,6 +293,7 @@ fn a_full_cycle_is_told_by_the_receipt() {
     });
     turns.pass(50);
     assert_eq!(taken(&outcomes), [(0, Err(FailCause::LoopBudget))]);
+    turns.audit(false);
     turns.run.stop();
 }
 
@@ -635,4 +638,56 @@ fn a_failed_tuple_is_emitted_again_until_it_is_acked() {
     assert_eq!(snapshot.spouts(|t| t.acked), 50);
     turns.finish();
     assert!(is_exact(&got, 50));
+}
+
+/// A row that panics when it is encoded: on the executor, where its spout is built anew.
+struct Poison;
+
+impl Row for Poison {
+    fn arity(&self) -> usize {
+        1
+    }
+
+    fn write(&self, _: &mut RowBuilder) {
+        panic!("poison");
+    }
+}
+
+#[test]
+fn a_spout_that_panicked_has_dropped_its_future_before_the_next_one_starts() {
+    let (got, lives) = (log(), log());
+    let live = Arc::new(AtomicUsize::new(0));
+    let notes = lives.clone();
+    let mut t = TopologyBuilder::new();
+    let feed = move || {
+        let (live, notes) = (live.clone(), notes.clone());
+        AsyncSpout::new(["n"], move |feed: Feed, ctx: FeedContext| {
+            let (live, notes) = (live.clone(), notes.clone());
+            async move {
+                notes.lock().unwrap().push((ctx.incarnation(), live.fetch_add(1, SeqCst)));
+                let _leave = Leave(live);
+                feed.emit((ctx.incarnation() as i64 - 1,)).await?;
+                if ctx.incarnation() < 3 {
+                    feed.emit(Poison).await?;
+                    std::future::pending::<()>().await;
+                }
+                Ok(())
+            }
+        })
+    };
+    t.set_spout("feed", feed, 1);
+    t.set_bolt("sink", sink(&got), 1).shuffle_grouping("feed");
+    let (snapshot, errors) = run_to_end(t.build().unwrap(), settings());
+    assert!(is_exact(&got, 3));
+    assert!(errors.len() == 2 && errors.iter().all(|e| e.kind == ErrorKind::Panicked), "{errors:?}");
+    assert_eq!(snapshot.tasks("feed").next().unwrap().incarnation, 3);
+    assert_eq!(taken(&lives), [(1, 0), (2, 0), (3, 0)], "(incarnation, futures that were there before)");
+}
+
+struct Leave(Arc<AtomicUsize>);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
 }

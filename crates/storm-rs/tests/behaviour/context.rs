@@ -1,5 +1,6 @@
 //! What a task knows of itself, its topology and its worker.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -232,7 +233,7 @@ struct Hook {
 }
 
 impl WorkerHook for Hook {
-    fn start(&self, resources: &mut Resources, config: &storm_rs::ConfigMap) -> Result<(), ComponentError> {
+    fn start(&self, resources: &mut Resources, config: &BTreeMap<String, serde_json::Value>) -> Result<(), ComponentError> {
         if self.fails {
             return Err(format!("hook {}: no database", self.name).into());
         }

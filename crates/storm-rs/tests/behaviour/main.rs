@@ -1,6 +1,8 @@
 //! Behaviour of the engine as a user sees it: one file per subject. Most run on one thread and a
 //! virtual clock (`Stepped`), so that a 30 s timeout takes no time and every run is repeatable.
 
+#![allow(clippy::unwrap_used, clippy::type_complexity, unreachable_pub, reason = "helpers of tests")]
+
 mod kit;
 
 mod groupings;

@@ -23,11 +23,11 @@ impl Bolt for Flaky {
         let n: i64 = input.get("n")?;
         let draw = self.random.below(100);
         if draw < self.percent {
-            if draw % 5 == 0 {
+            if draw.is_multiple_of(5) {
                 panic!("unlucky {n}");
             }
             // Some fail after they have emitted.
-            if draw % 2 == 0 {
+            if draw.is_multiple_of(2) {
                 out.emit((n,));
             }
             return Err(BoltError::quiet("unlucky"));
