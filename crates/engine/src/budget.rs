@@ -1,6 +1,6 @@
 //! The worker's memory budget: what may wait beyond credit and in cycles.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 /// Bytes of rows that wait in outboxes because one call emitted more than its receivers had credit
 /// for, and of rows in cycles, whose closing edges need no credit.
@@ -40,25 +40,26 @@ impl Budget {
     }
 
     pub(crate) fn enter_loop(&self, bytes: usize) {
-        self.looped.fetch_add(bytes as u64, Ordering::SeqCst);
+        self.looped.fetch_add(bytes as u64, Ordering::AcqRel);
     }
 
     /// Takes rows out of a cycle; true when spouts that paused may go on.
     pub(crate) fn leave_loop(&self, bytes: usize) -> bool {
-        self.looped.fetch_sub(bytes as u64, Ordering::SeqCst);
-        !self.is_half_full()
-            && self.has_paused_spouts.load(Ordering::SeqCst)
-            && self.has_paused_spouts.swap(false, Ordering::SeqCst)
+        let before = self.looped.fetch_sub(bytes as u64, Ordering::AcqRel);
+        let (half, after) = (self.limit / 2, before - bytes as u64);
+        before > half && after <= half && self.has_paused_spouts.swap(false, Ordering::AcqRel)
     }
 
     /// Whether the spouts above a cycle are to pause.
     pub(crate) fn is_half_full(&self) -> bool {
-        self.looped.load(Ordering::SeqCst) > self.limit / 2
+        self.looped.load(Ordering::Relaxed) > self.limit / 2
     }
 
-    /// A spout pauses; it looks again after this, so that no wake-up is lost.
+    /// A spout pauses unless there is room after all. Both sides first write and then read, by
+    /// operations that see the latest value: either the spout sees the room, or who made it sees
+    /// the spout.
     pub(crate) fn pause(&self) -> bool {
-        self.has_paused_spouts.store(true, Ordering::SeqCst);
-        self.is_half_full()
+        self.has_paused_spouts.swap(true, Ordering::AcqRel);
+        self.looped.fetch_add(0, Ordering::AcqRel) > self.limit / 2
     }
 }

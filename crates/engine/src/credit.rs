@@ -5,7 +5,9 @@
 //! chunks and return what they did not use before they wait.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// Bytes that an inbox may hold; one larger row goes alone into an empty inbox.
 pub const WINDOW_BYTES: i64 = 1 << 20;

@@ -27,6 +27,7 @@ mod retained;
 mod doomed;
 mod acks;
 
+mod sync;
 mod executor;
 mod executor_thread;
 pub mod stepped;
@@ -47,3 +48,6 @@ pub use report::{ErrorKind, ErrorReport};
 pub use run::{Event, Options, Run, RunError};
 pub use settings::{ComponentSettings, Settings};
 pub use snapshot::{Snapshot, TaskSnapshot};
+
+#[cfg(all(test, loom))]
+mod loom_tests;

@@ -5,10 +5,10 @@
 //! its way (the four-counter method for the end of a distributed computation): between the two
 //! sums nothing was sent, and what had been sent before had been taken.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// Published by one executor after each step.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Traffic {
     sent: AtomicU64,
     taken: AtomicU64,
@@ -18,6 +18,13 @@ pub(crate) struct Traffic {
     open: AtomicU64,
     /// Active spout tasks that have more to come.
     undone: AtomicU64,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        let zero = || AtomicU64::new(0);
+        Traffic { sent: zero(), taken: zero(), posted: zero(), open: zero(), undone: zero() }
+    }
 }
 
 impl Traffic {

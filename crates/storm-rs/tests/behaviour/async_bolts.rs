@@ -287,7 +287,7 @@ fn an_ack_from_another_thread_does_not_overtake_a_child() {
     });
     t.set_bolt("parent", parent, 2).shuffle_grouping("numbers");
     // ... and the children by another, which takes its time.
-    let done = processed.clone();
+    let done = processed;
     let slow = Worker::start(move |retained: Retained| {
         let n = retained.tuple().get::<i64>("n").unwrap();
         std::thread::yield_now();

@@ -514,7 +514,7 @@ struct Tell(mpsc::Sender<&'static str>);
 
 impl Drop for Tell {
     fn drop(&mut self) {
-        let _ = self.0.send("dropped");
+        self.0.send("dropped").ok();
     }
 }
 
@@ -541,9 +541,8 @@ fn the_end_of_the_topology_cancels_the_future_and_stops_the_feed() {
     };
     t.set_spout("feed", feed, 1);
     let kept: Log<Retained> = log();
-    let keep = kept.clone();
     let hold = func(move |input: &Tuple<'_>, out: &mut BoltOutput<'_>| {
-        keep.lock().unwrap().push(out.retain(input));
+        kept.lock().unwrap().push(out.retain(input));
         Ok(())
     });
     t.set_bolt("hold", hold, 1).shuffle_grouping("feed");
@@ -662,10 +661,10 @@ fn a_spout_that_panicked_has_dropped_its_future_before_the_next_one_starts() {
     let feed = move || {
         let (live, notes) = (live.clone(), notes.clone());
         AsyncSpout::new(["n"], move |feed: Feed, ctx: FeedContext| {
-            let (live, notes) = (live.clone(), notes.clone());
+            notes.lock().unwrap().push((ctx.incarnation(), live.fetch_add(1, SeqCst)));
+            let leave = Leave(live.clone());
             async move {
-                notes.lock().unwrap().push((ctx.incarnation(), live.fetch_add(1, SeqCst)));
-                let _leave = Leave(live);
+                let _leave = leave;
                 feed.emit((ctx.incarnation() as i64 - 1,)).await?;
                 if ctx.incarnation() < 3 {
                     feed.emit(Poison).await?;

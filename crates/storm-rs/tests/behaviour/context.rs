@@ -357,6 +357,28 @@ fn a_panic_in_prepare_is_an_error_of_the_start_with_its_place() {
     with_bolt(&mut t, |_| panic!("not configured"));
     let Err(error) = Run::start(t.build().unwrap(), settings(), options()) else { panic!("it started") };
     let text = error.to_string();
-    assert!(text.starts_with("'bolt' (task 1) could not start: panicked at "), "{text}");
+    assert!(text.starts_with("'bolt' (task ") && text.contains(") could not start: panicked at "), "{text}");
     assert!(text.contains("context.rs:") && text.ends_with("not configured"), "{text}");
+}
+
+struct BadGrouping;
+
+impl storm_rs::CustomGrouping for BadGrouping {
+    fn prepare(&mut self, _: &storm_rs::GroupingEdge<'_>) {
+        panic!("no ring");
+    }
+
+    fn choose(&mut self, _: TaskId, _: storm_rs::Values<'_>, _: &mut Vec<TaskId>) {}
+}
+
+#[test]
+fn a_panic_in_the_prepare_of_a_custom_grouping_is_an_error_of_the_start() {
+    let mut t = TopologyBuilder::new();
+    t.set_spout("numbers", || Numbers::new(1), 1);
+    t.set_bolt("sink", sink(&log()), 1).custom_grouping("numbers", || BadGrouping);
+    let topology = t.build().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(Run::start(topology, settings(), options()).err().map(|e| e.to_string())));
+    let error = told.recv_timeout(Duration::from_secs(10)).expect("the start ends");
+    assert!(error.as_ref().is_some_and(|e| e.contains("no ring")), "{error:?}");
 }
