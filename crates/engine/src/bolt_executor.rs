@@ -11,7 +11,7 @@ use crate::acks::AckOutbox;
 use crate::credit::Grant;
 use crate::directory::Directory;
 use crate::doomed::Doomed;
-use crate::emit::{BoltCall, BoltCounts, Emitter, InputState, Progress, resolve};
+use crate::emit::{BoltCall, BoltCounts, Emitter, InputState, Progress, fail_row, resolve};
 use crate::executor::{StartError, Step, TaskMaker, earlier, stream_counts};
 use crate::lanes::{Control, Lanes, Parcel};
 use crate::outbox::row_len;
@@ -55,7 +55,8 @@ pub(crate) struct BoltExecutor {
 /// One task.
 pub(crate) struct BoltTask {
     id: TaskId,
-    bolt: Box<dyn Bolt>,
+    /// None while a new instance could not be prepared after a panic.
+    bolt: Option<Box<dyn Bolt>>,
     hooks: Vec<Box<dyn TaskHook>>,
     incarnation: u64,
     counts: BoltCounts,
@@ -63,8 +64,6 @@ pub(crate) struct BoltTask {
     executed: Vec<u64>,
     /// Panics since the last success.
     panics: u32,
-    /// The new instance after a panic could not be prepared yet.
-    is_broken: bool,
 }
 
 /// What changes from step to step.
@@ -146,13 +145,12 @@ impl BoltTask {
         })?;
         Ok(BoltTask {
             id,
-            bolt,
+            bolt: Some(bolt),
             hooks,
             incarnation: 1,
             counts: BoltCounts::default(),
             executed: vec![0; inputs],
             panics: 0,
-            is_broken: false,
         })
     }
 }
@@ -186,9 +184,10 @@ impl BoltExecutor {
             self.state.next_refresh = now + LOAD_REFRESH;
             self.emitter.refresh_loads();
         }
-        if !self.is_held(now) {
-            self.take_messages(now);
+        if !self.is_paused(now) {
+            // What a tick emits beyond credit waits like the output of any other call.
             self.run_ticks(now);
+            self.take_messages(now);
             self.run_rows(now);
         }
         self.return_credit();
@@ -200,16 +199,19 @@ impl BoltExecutor {
 
     /// Whether no input may be taken: no credit downstream, or a pause after panics.
     fn is_held(&mut self, now: Time) -> bool {
-        if self.emitter.outbox.is_blocked() {
-            return true;
-        }
+        self.emitter.outbox.is_blocked() || self.is_paused(now)
+    }
+
+    /// Whether a task that keeps panicking makes the executor pause; when the pause is over, tries
+    /// again to prepare what could not be prepared.
+    fn is_paused(&mut self, now: Time) -> bool {
         let Some(until) = self.state.paused_until else { return false };
         if now < until {
             return true;
         }
         self.state.paused_until = None;
         for rank in 0..self.tasks.len() {
-            if self.tasks[rank].is_broken {
+            if self.tasks[rank].bolt.is_none() {
                 self.rebuild(rank, now);
             }
         }
@@ -231,7 +233,7 @@ impl BoltExecutor {
         if self.directory.is_watched.load(std::sync::atomic::Ordering::SeqCst) {
             self.port.events.send(Event::Idle).ok();
         }
-        let tick = self.state.next_tick.filter(|_| !is_held);
+        let tick = self.state.next_tick.filter(|_| self.state.paused_until.is_none());
         Step::Wait(earlier(tick, self.state.paused_until))
     }
 
@@ -283,16 +285,7 @@ impl BoltExecutor {
                     if let Some((rank, is_ack)) =
                         resolve(&mut self.state.retained, &mut self.acks, key, resolution)
                     {
-                        let task = &mut self.tasks[rank];
-                        task.counts.retained -= 1;
-                        let id = task.id;
-                        if is_ack {
-                            task.counts.acked += 1;
-                            task.hooks.iter_mut().for_each(|h| h.bolt_ack(id));
-                        } else {
-                            task.counts.failed += 1;
-                            task.hooks.iter_mut().for_each(|h| h.bolt_fail(id));
-                        }
+                        self.resolved(rank, is_ack, now);
                     }
                 }
                 Control::Snapshot(reply) => {
@@ -307,6 +300,25 @@ impl BoltExecutor {
             }
         }
         false
+    }
+
+    /// A retained tuple is settled.
+    fn resolved(&mut self, rank: usize, is_ack: bool, now: Time) {
+        let task = &mut self.tasks[rank];
+        task.counts.retained -= 1;
+        *(if is_ack { &mut task.counts.acked } else { &mut task.counts.failed }) += 1;
+        if task.hooks.is_empty() {
+            return;
+        }
+        let id = task.id;
+        let hooks = &mut task.hooks;
+        let result = panics::guard(|| {
+            hooks.iter_mut().for_each(|h| if is_ack { h.bolt_ack(id) } else { h.bolt_fail(id) });
+        });
+        if let Err(panic) = result {
+            (self.state.running, self.state.row_of) = (rank, None);
+            self.recover(panic, now);
+        }
     }
 
     fn take_messages(&mut self, now: Time) {
@@ -361,13 +373,13 @@ impl BoltExecutor {
             progress: &mut self.state.progress,
         };
         let mut out = BoltOutput::new(&outputs, &mut self.builder, &mut call);
-        let bolt = &mut *task.bolt;
+        let Some(bolt) = task.bolt.as_deref_mut() else { return };
         let result = panics::guard(|| {
             let result = user_code(bolt, &mut out);
             (result, out.into_error())
         });
         match result {
-            Ok((Ok(()), None)) => {}
+            Ok((Ok(()), None)) => self.tasks[rank].panics = 0,
             Ok((Err(error), _)) => self.port.report(self.tasks[rank].id, &error),
             Ok((Ok(()), Some(error))) => self.port.report(self.tasks[rank].id, &ComponentError::from(*error)),
             Err(panic) => self.recover(panic, now),
@@ -470,7 +482,8 @@ impl BoltExecutor {
                 progress,
             };
             let mut out = BoltOutput::new(&outputs, builder, &mut call);
-            let result = task.bolt.execute(&tuple, &mut out);
+            let bolt = task.bolt.as_mut().expect("an executor with a task without instance takes no rows");
+            let result = bolt.execute(&tuple, &mut out);
             let emit_error = out.into_error();
             if result.is_ok() && emit_error.is_none() {
                 call.ack_input();
@@ -489,15 +502,16 @@ impl BoltExecutor {
     #[cold]
     fn recover(&mut self, panic: Panic, now: Time) {
         let rank = self.state.running;
-        let BoltState { data, looped, row_of, progress, .. } = &mut self.state;
+        let BoltState { data, looped, row_of, progress, retained, .. } = &mut self.state;
         if let Some(source) = row_of.take() {
             let hand = if source == Source::Looped { looped } else { data };
             let row = hand.parcel.as_ref().and_then(|p| p.batch.peek(hand.current));
-            if let (InputState::Open, Some(row)) = (progress.state, row) {
-                for anchor in row.anchors() {
-                    self.acks.fail(anchor.task, anchor.root, FailCause::Panicked);
-                }
-                self.tasks[rank].counts.failed += 1;
+            let task = &mut self.tasks[rank];
+            let is_failed = row.is_some_and(|row| {
+                fail_row(row, progress, &mut task.counts, retained, &mut self.acks, FailCause::Panicked)
+            });
+            if is_failed && !task.hooks.is_empty() {
+                panics::forgive(|| task.hooks.iter_mut().for_each(|h| h.bolt_fail(task.id)));
             }
         }
         let task = &mut self.tasks[rank];
@@ -510,14 +524,12 @@ impl BoltExecutor {
     fn rebuild(&mut self, rank: usize, now: Time) {
         let task = &mut self.tasks[rank];
         task.incarnation += 1;
+        // Before the next instance is made: it may want what the old one holds.
+        let old = (task.bolt.take(), std::mem::take(&mut task.hooks));
+        panics::forgive(|| drop(old));
         match prepare(&self.maker, &self.factory, task.id, task.incarnation) {
-            Ok((bolt, hooks)) => {
-                let (old, old_hooks) = (std::mem::replace(&mut task.bolt, bolt), std::mem::replace(&mut task.hooks, hooks));
-                task.is_broken = false;
-                panics::forgive(|| drop((old, old_hooks)));
-            }
+            Ok((bolt, hooks)) => (task.bolt, task.hooks) = (Some(bolt), hooks),
             Err(error) => {
-                task.is_broken = true;
                 task.panics = task.panics.max(PATIENCE) + 1;
                 self.port.report(task.id, &error);
             }
@@ -530,7 +542,7 @@ impl BoltExecutor {
     fn stop(&mut self, now: Time) {
         for task in &mut self.tasks {
             if let Err(panic) = panics::guard(|| {
-                task.bolt.cleanup();
+                task.bolt.iter_mut().for_each(|b| b.cleanup());
                 task.hooks.iter_mut().for_each(|h| h.cleanup());
             }) {
                 self.port.report_as(ErrorKind::Panicked, task.id, panic.to_string());

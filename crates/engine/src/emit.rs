@@ -144,8 +144,10 @@ pub(crate) enum InputState {
     None,
     /// To be acked or failed when `execute` returns.
     Open,
-    /// The user has acked, failed or retained it.
+    /// The user has acked or failed it.
     Settled,
+    /// The user has retained it, under this key.
+    Retained(u64),
 }
 
 /// Counts of one bolt task.
@@ -200,17 +202,24 @@ impl BoltCall<'_> {
         }
     }
 
-    /// Fails the input unless that is settled.
+    /// Fails the input unless that is settled; also one that was retained in this call.
     pub(crate) fn fail_input(&mut self, cause: FailCause) {
-        if let (InputState::Open, Some(input)) = (self.progress.state, self.input) {
-            self.progress.state = InputState::Settled;
-            self.counts.failed += 1;
-            for anchor in input.anchors() {
-                self.acks.fail(anchor.task, anchor.root, cause);
-            }
+        let Some(input) = self.input else { return };
+        let is_failed = fail_row(input, self.progress, self.counts, self.retained, self.acks, cause);
+        if is_failed && !self.hooks.is_empty() {
             let task = self.task();
             self.hooks.iter_mut().for_each(|h| h.bolt_fail(task));
         }
+    }
+
+    /// Whether this row is the input; anything else is a mistake of the user, who is told.
+    fn is_input(&self, row: RowRef<'_>) -> bool {
+        let is_input = self.input.is_some_and(|input| input.is_same(row));
+        if !is_input {
+            let component = self.emitter.outputs.component.clone();
+            self.port.report(self.task(), &EmitError::ForeignAnchor { component }.into());
+        }
+        is_input
     }
 
     fn task(&self) -> TaskId {
@@ -228,7 +237,16 @@ impl BoltCall<'_> {
         let mut keys: Vec<Option<u64>> = Vec::with_capacity(anchors.len());
         for anchor in anchors {
             let key = match anchor {
-                AnchorTo::Input(_) => None,
+                AnchorTo::Input(tuple) if self.input.is_some_and(|i| i.is_same(tuple.row())) => {
+                    match self.progress.state {
+                        InputState::Retained(key) => Some(key),
+                        _ => None,
+                    }
+                }
+                AnchorTo::Input(_) => {
+                    let component = self.emitter.outputs.component.clone();
+                    return Err(EmitError::ForeignAnchor { component });
+                }
                 AnchorTo::Retained(retained) => {
                     let is_held = retained.is_from(self.home) && self.retained.get(retained.key()).is_some();
                     if !is_held {
@@ -243,11 +261,17 @@ impl BoltCall<'_> {
                 keys.push(key);
             }
         }
+        self.emit_anchored_to(stream, values, &keys);
+        Ok(())
+    }
+
+    /// Anchored to retained tuples by key; `None` is the input.
+    fn emit_anchored_to(&mut self, stream: u16, values: Values<'_>, keys: &[Option<u64>]) {
         let (input, state) = (self.input, self.progress.state);
         let (retained, input_edges) = (&mut *self.retained, &mut self.progress.edges);
         self.emitter.send(self.rank, stream, values, |edges, out| {
             out.clear();
-            for key in &keys {
+            for key in keys {
                 let edge = edges.next();
                 match key {
                     None => {
@@ -264,7 +288,6 @@ impl BoltCall<'_> {
                 }
             }
         });
-        Ok(())
     }
 
     /// The row would enter a cycle that is full: its trees fail; a row without trees is dropped.
@@ -324,6 +347,10 @@ impl BoltSink for BoltCall<'_> {
         }
         match anchoring {
             Anchoring::To(anchors) => self.emit_multi_anchored(stream, values, anchors)?,
+            Anchoring::Input if matches!(self.progress.state, InputState::Retained(_)) => {
+                let InputState::Retained(key) = self.progress.state else { unreachable!("just matched") };
+                self.emit_anchored_to(stream, values, &[Some(key)]);
+            }
             Anchoring::Input if anchor_count > 0 => {
                 let input = self.input.expect("it has anchors");
                 let input_edges = &mut self.progress.edges;
@@ -344,24 +371,28 @@ impl BoltSink for BoltCall<'_> {
         Ok(())
     }
 
-    fn ack(&mut self, _: RowRef<'_>) {
-        self.ack_input();
+    fn ack(&mut self, input: RowRef<'_>) {
+        if self.is_input(input) {
+            self.ack_input();
+        }
     }
 
-    fn fail(&mut self, _: RowRef<'_>) {
-        self.fail_input(FailCause::Failed);
+    fn fail(&mut self, input: RowRef<'_>) {
+        if self.is_input(input) {
+            self.fail_input(FailCause::Failed);
+        }
     }
 
     fn retain(&mut self, input: &Tuple<'_>) -> Retained {
         let row = input.row();
         let source = self.sources.info_arc(row.source(), row.stream());
-        if self.progress.state != InputState::Open {
+        if !self.is_input(row) || self.progress.state != InputState::Open {
             // Settled already: the handle's ack and fail will find nothing.
             return Retained::new(input, source, u64::MAX, self.home.clone());
         }
-        self.progress.state = InputState::Settled;
         self.counts.retained += 1;
         let key = self.retained.add(self.rank, row.anchors().collect(), self.progress.edges, self.now);
+        self.progress.state = InputState::Retained(key);
         Retained::new(input, source, key, self.home.clone())
     }
 
@@ -374,6 +405,27 @@ impl BoltSink for BoltCall<'_> {
     fn report_error(&mut self, error: ComponentError) {
         self.port.report(self.task(), &error);
     }
+}
+
+/// Fails the row of a call that has not ended well, unless it is settled: false then.
+pub(crate) fn fail_row(
+    row: RowRef<'_>,
+    progress: &mut Progress,
+    counts: &mut BoltCounts,
+    retained: &mut RetainedTable,
+    acks: &mut AckOutbox,
+    cause: FailCause,
+) -> bool {
+    match std::mem::replace(&mut progress.state, InputState::Settled) {
+        InputState::Open => {}
+        InputState::Retained(key) if retained.remove(key).is_some() => counts.retained -= 1,
+        _ => return false,
+    }
+    counts.failed += 1;
+    for anchor in row.anchors() {
+        acks.fail(anchor.task, anchor.root, cause);
+    }
+    true
 }
 
 /// Carries out what became of a retained tuple. Returns the rank of its task and whether it was

@@ -91,7 +91,6 @@ pub(crate) struct Address {
     empty_acks: Sender<Vec<AckEntry>>,
     /// Executors whose acks did not fit.
     ack_waiters: Mutex<Vec<u32>>,
-    has_ack_waiters: AtomicBool,
     /// Per task: its waker was woken.
     woken: Vec<AtomicBool>,
 }
@@ -150,7 +149,6 @@ pub(crate) fn lanes(senders: usize, tasks: usize) -> (Address, Lanes) {
         empties,
         empty_acks,
         ack_waiters: Mutex::default(),
-        has_ack_waiters: AtomicBool::new(false),
         woken: (0..tasks).map(|_| AtomicBool::new(false)).collect(),
     };
     let lanes = Lanes {
@@ -188,7 +186,6 @@ impl Address {
             if !waiters.contains(&sender) {
                 waiters.push(sender);
             }
-            self.has_ack_waiters.store(true, Ordering::SeqCst);
         }
         // Room may have come up before the note was there to be seen.
         self.try_acks(refused).map_err(|parcel| parcel.entries)
@@ -208,12 +205,9 @@ impl Address {
 
     /// Executors to wake now that the ack lane has room.
     pub(crate) fn take_ack_waiters(&self) -> Vec<u32> {
-        if !self.has_ack_waiters.load(Ordering::SeqCst) {
-            return Vec::new();
-        }
-        let mut waiters = self.ack_waiters.lock().unwrap_or_else(PoisonError::into_inner);
-        self.has_ack_waiters.store(false, Ordering::SeqCst);
-        std::mem::take(&mut waiters)
+        // The lock, not a flag: whoever was here first is seen by the other, either by its note or
+        // by the room in the lane.
+        std::mem::take(&mut self.ack_waiters.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Tells the executor something.

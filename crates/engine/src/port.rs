@@ -1,5 +1,6 @@
 //! What tasks reach of their executor from outside of a call: wake, post, resolve, report.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::task::{Wake, Waker};
 
@@ -22,6 +23,7 @@ pub(crate) struct ExecutorPort {
     pub(crate) executor: ExecutorId,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) throttle: Mutex<Throttle>,
+    pub(crate) has_broken_contract: AtomicBool,
     pub(crate) events: mpsc::Sender<Event>,
 }
 
@@ -41,8 +43,9 @@ impl ExecutorPort {
 
     pub(crate) fn report_as(&self, kind: ErrorKind, task: TaskId, message: String) {
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        // A contract violation ends a local run: it must not be swallowed.
-        let admitted = throttle.admit(self.clock.now()).or((kind == ErrorKind::Contract).then_some(0));
+        // The first contract violation ends a local run: it must not be swallowed.
+        let is_first = kind == ErrorKind::Contract && !self.has_broken_contract.swap(true, Ordering::Relaxed);
+        let admitted = throttle.admit(self.clock.now()).or(is_first.then_some(0));
         drop(throttle);
         let Some(suppressed) = admitted else { return };
         let component = self.component.clone();

@@ -138,6 +138,13 @@ impl Run {
                         first_error.get_or_insert(error);
                     }
                 }
+                // By a panic of the engine, before it could say how its tasks are.
+                Event::Ended { index, has_panicked: true } => {
+                    waiting -= 1;
+                    let (component, executor) = self.wiring.executors[index].clone();
+                    let message = "the engine panicked; this is a bug of storm-rs".to_owned();
+                    first_error.get_or_insert(StartError { component, task: executor.first, message });
+                }
                 event => early.push(event),
             }
         }
@@ -216,7 +223,22 @@ impl Run {
     /// Stops every executor, calls `close` and `cleanup`, and waits for their threads; a task that
     /// is stuck in user code is waited for.
     pub fn stop(&mut self) {
+        self.begin_stop();
+        self.finish_stop();
+    }
+
+    /// Tells every executor to stop; [`has_ended`](Run::has_ended) tells when they have.
+    pub fn begin_stop(&self) {
         self.tell_all(|| Control::Stop);
+    }
+
+    /// Whether the threads of all executors have ended.
+    pub fn has_ended(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Waits for the threads of all executors, and tells the worker's hooks.
+    pub fn finish_stop(&mut self) {
         for thread in self.threads.drain(..) {
             // A panic of the engine was told by `Event::Ended`.
             thread.join().ok();

@@ -56,7 +56,8 @@ pub(crate) struct SpoutExecutor {
 /// One task.
 pub(crate) struct SpoutTask {
     id: TaskId,
-    spout: Box<dyn AnySpout>,
+    /// None while a new instance could not be opened after a panic.
+    spout: Option<Box<dyn AnySpout>>,
     hooks: Vec<Box<dyn TaskHook>>,
     ledger: Ledger,
     mood: Mood,
@@ -157,7 +158,7 @@ impl SpoutTask {
         })?;
         Ok(SpoutTask {
             id,
-            spout,
+            spout: Some(spout),
             hooks,
             ledger,
             mood: Mood::Ready,
@@ -263,6 +264,7 @@ impl SpoutExecutor {
         let task = &self.tasks[rank];
         self.is_running()
             && task.mood == Mood::Ready
+            && task.is_activated
             && !self.emitter.outbox.is_blocked()
             && !self.state.is_loop_paused
             && task.ledger.pending() < self.max_pending
@@ -295,7 +297,7 @@ impl SpoutExecutor {
                     self.state.is_active = false;
                     for rank in 0..self.tasks.len() {
                         if std::mem::take(&mut self.tasks[rank].is_activated) {
-                            self.call(rank, now, |spout| spout.deactivate());
+                            self.call(rank, now, |_, spout, _| spout.deactivate());
                         }
                     }
                 }
@@ -355,13 +357,10 @@ impl SpoutExecutor {
         task.stir(false);
         let latency = now.since(ended.emitted);
         self.state.latency.saturating_record(latency.as_micros().max(1) as u64);
-        if !task.hooks.is_empty() {
-            task.hooks.iter_mut().for_each(|h| h.spout_ack(task.id, latency));
-        }
-        let spout = &mut task.spout;
-        if let Err(panic) = panics::guard(|| spout.ack(ended.slot)) {
-            self.recover(rank, panic, now);
-        }
+        self.call(rank, now, |id, spout, hooks| {
+            hooks.iter_mut().for_each(|h| h.spout_ack(id, latency));
+            spout.ack(ended.slot);
+        });
     }
 
     fn failed(&mut self, rank: usize, ended: Ended, cause: FailCause, now: Time) {
@@ -369,8 +368,10 @@ impl SpoutExecutor {
         task.failed += 1;
         task.stir(true);
         let age = now.since(ended.emitted);
-        task.hooks.iter_mut().for_each(|h| h.spout_fail(task.id, cause, age));
-        self.call(rank, now, |spout| spout.fail(ended.slot, cause));
+        self.call(rank, now, |id, spout, hooks| {
+            hooks.iter_mut().for_each(|h| h.spout_fail(id, cause, age));
+            spout.fail(ended.slot, cause);
+        });
     }
 
     fn expire(&mut self, now: Time) {
@@ -400,9 +401,9 @@ impl SpoutExecutor {
                 Mood::Broken(at) if at <= now => self.rebuild(rank, now),
                 _ => {}
             }
-            if !self.tasks[rank].is_activated && self.tasks[rank].mood != Mood::Done {
+            if !self.tasks[rank].is_activated && self.tasks[rank].spout.is_some() {
                 self.tasks[rank].is_activated = true;
-                self.call(rank, now, |spout| spout.activate());
+                self.call(rank, now, |_, spout, _| spout.activate());
             }
         }
     }
@@ -463,7 +464,8 @@ impl SpoutExecutor {
             tracked: &mut task.tracked,
             emits: 0,
         };
-        let (next, emit_error) = task.spout.next_tuple(outputs, &mut self.builder, &mut call);
+        let spout = task.spout.as_mut().expect("only a task with an instance is asked");
+        let (next, emit_error) = spout.next_tuple(outputs, &mut self.builder, &mut call);
         let emits = call.emits;
         match next {
             Ok(Next::Emitted) if emits > 0 => {
@@ -484,16 +486,26 @@ impl SpoutExecutor {
         }
         if let Some(error) = emit_error {
             self.port.report(task.id, &ComponentError::from(*error));
-            if task.spout.fail_refused() > 0 {
-                task.stir(true);
+            // It may be emitted again, and be refused again: not without a pause.
+            let refused = task.spout.as_mut().map_or(0, |s| s.fail_refused());
+            if refused > 0 || task.mood == Mood::Ready {
+                task.mood = Mood::Idle(Some(now + task.error_pause));
+                task.error_pause = (task.error_pause * 2).min(MAX_ERROR_PAUSE);
             }
         }
     }
 
     /// Calls the user's code outside of `next_tuple`.
-    fn call(&mut self, rank: usize, now: Time, user_code: impl FnOnce(&mut dyn AnySpout)) {
-        let spout = &mut *self.tasks[rank].spout;
-        if let Err(panic) = panics::guard(|| user_code(spout)) {
+    #[inline]
+    fn call(
+        &mut self,
+        rank: usize,
+        now: Time,
+        user_code: impl FnOnce(TaskId, &mut dyn AnySpout, &mut [Box<dyn TaskHook>]),
+    ) {
+        let task = &mut self.tasks[rank];
+        let Some(spout) = task.spout.as_deref_mut() else { return };
+        if let Err(panic) = panics::guard(|| user_code(task.id, spout, &mut task.hooks)) {
             self.recover(rank, panic, now);
         }
     }
@@ -514,14 +526,15 @@ impl SpoutExecutor {
         let task = &mut self.tasks[rank];
         task.incarnation += 1;
         task.is_activated = false;
+        // Before the next instance is made: it may want what the old one holds.
+        let old = (task.spout.take(), std::mem::take(&mut task.hooks));
+        panics::forgive(|| drop(old));
         match open(&self.maker, &self.factory, task.id, task.incarnation) {
             Ok((spout, hooks, has_waker)) => {
-                let old = std::mem::replace(&mut task.spout, spout);
-                let old_hooks = std::mem::replace(&mut task.hooks, hooks);
+                (task.spout, task.hooks) = (Some(spout), hooks);
                 task.has_waker = has_waker;
                 let pause = pause_after(task.panics);
                 task.mood = pause.map_or(Mood::Ready, |p| Mood::Idle(Some(now + p)));
-                panics::forgive(|| drop((old, old_hooks)));
             }
             Err(error) => {
                 task.panics = task.panics.max(PATIENCE) + 1;
@@ -534,7 +547,7 @@ impl SpoutExecutor {
     fn stop(&mut self, now: Time) {
         for task in &mut self.tasks {
             if let Err(panic) = panics::guard(|| {
-                task.spout.close();
+                task.spout.iter_mut().for_each(|s| s.close());
                 task.hooks.iter_mut().for_each(|h| h.cleanup());
             }) {
                 self.port.report_as(ErrorKind::Panicked, task.id, panic.to_string());

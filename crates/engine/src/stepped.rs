@@ -55,7 +55,14 @@ impl Stepped {
         let (wiring, lanes) = Wiring::new(topology, settings, beginning).map_err(RunError::Hook)?;
         let mut executors = Vec::new();
         for (index, lanes) in lanes.into_iter().enumerate() {
-            executors.push(wiring.build(index, lanes)?);
+            match wiring.build(index, lanes) {
+                Ok(executor) => executors.push(executor),
+                Err(error) => {
+                    drop(executors);
+                    wiring.shut_down();
+                    return Err(error.into());
+                }
+            }
         }
         let random = EdgeIds::seeded(seed);
         let stepped = Stepped { wiring, executors, clock, random, events, errors: Vec::new() };

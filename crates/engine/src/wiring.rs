@@ -1,6 +1,7 @@
 //! From a topology to executors: numbers tasks, opens lanes, computes routes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, mpsc};
 
 use rand::rngs::SmallRng;
@@ -10,7 +11,7 @@ use storm_model::tasks::executors;
 use storm_model::{ComponentId, ComponentKind, ExecutorId, GroupingSpec, InputSpec, StreamSpec, TaskId, TaskTable};
 use storm_row::RowBuilder;
 use storm_topology::{
-    Clock, ComponentError, Factory, GroupingEdge, Outputs, Resources, RetainedHome, Topology, WorkerContext,
+    Clock, ComponentError, Factory, GroupingEdge, Outputs, Resources, RetainedHome, Topology, WorkerContext, WorkerHook,
 };
 
 use crate::acks::AckOutbox;
@@ -102,8 +103,12 @@ impl Wiring {
             directory[index as u32].traffic.publish(0, 0, 0, undone.into());
         }
         let mut resources = Resources::default();
-        for hook in &topology.worker_hooks {
-            hook.start(&mut resources, &settings.config)?;
+        for (i, hook) in topology.worker_hooks.iter().enumerate() {
+            let started = panics::guard(|| hook.start(&mut resources, &settings.config));
+            if let Err(error) = started.unwrap_or_else(|panic| Err(panic.into())) {
+                shut_down(&topology.worker_hooks[..i], &resources);
+                return Err(error);
+            }
         }
         let worker = WorkerContext {
             topology: beginning.name,
@@ -131,13 +136,19 @@ impl Wiring {
 
     /// Tells the worker's hooks that all tasks have ended.
     pub(crate) fn shut_down(&self) {
-        for hook in self.topology.worker_hooks.iter().rev() {
-            panics::forgive(|| hook.shutdown(&self.worker.resources));
-        }
+        shut_down(&self.topology.worker_hooks, &self.worker.resources);
     }
 
     /// Makes an executor with its tasks; on the thread that will step it.
     pub(crate) fn build(&self, index: usize, lanes: Lanes) -> Result<Executor, StartError> {
+        // Tasks are guarded one by one; what is left is users' groupings.
+        panics::guard(|| self.build_unguarded(index, lanes)).unwrap_or_else(|panic| {
+            let (component, executor) = self.executors[index].clone();
+            Err(StartError { component, task: executor.first, message: panic.to_string() })
+        })
+    }
+
+    fn build_unguarded(&self, index: usize, lanes: Lanes) -> Result<Executor, StartError> {
         let (component, executor) = self.executors[index].clone();
         let spec = &self.topology.spec.components[&component];
         let fallback = ComponentSettings { config: self.settings.config.clone(), ..Default::default() };
@@ -153,6 +164,7 @@ impl Wiring {
             clock: self.worker.clock.clone(),
             throttle: Mutex::new(Throttle::new(self.settings.error_interval, self.settings.errors_per_interval)),
             events: self.events.clone(),
+            has_broken_contract: AtomicBool::new(false),
         });
         let maker = TaskMaker {
             worker: self.worker.clone(),
@@ -296,6 +308,13 @@ impl Wiring {
             GroupingSpec::None => Grouping::Random,
         };
         Edge { component: target.clone(), grouping, key_fields, tasks, links, transferred: 0 }
+    }
+}
+
+/// Tells hooks that the worker ends, the last one first.
+fn shut_down(hooks: &[Arc<dyn WorkerHook>], resources: &Resources) {
+    for hook in hooks.iter().rev() {
+        panics::forgive(|| hook.shutdown(resources));
     }
 }
 

@@ -23,6 +23,9 @@ pub enum SpecError {
     /// An empty id.
     #[error("a component has an empty id: give it a name")]
     EmptyComponentId,
+    /// A parallelism for nobody.
+    #[error("topology.parallelism.{component}: there is no component '{component}'; there are: {known}")]
+    ParallelismOfUnknown { component: ComponentId, known: String },
     /// A system id.
     #[error("component '{0}': ids that start with '__' belong to the system; choose another")]
     SystemComponentId(ComponentId),

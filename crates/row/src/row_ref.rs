@@ -48,6 +48,12 @@ impl<'a> RowRef<'a> {
         Header { target: self.target(), source: self.source(), stream: self.stream() }
     }
 
+    /// Whether both are views of the very same row, not only equal ones.
+    #[inline]
+    pub fn is_same(self, other: RowRef<'_>) -> bool {
+        std::ptr::eq(self.bytes.as_ptr(), other.bytes.as_ptr())
+    }
+
     /// The values.
     #[inline]
     pub fn values(self) -> Values<'a> {

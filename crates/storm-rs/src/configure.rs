@@ -39,6 +39,7 @@ pub fn configure(topology: &mut Topology, config: &Config) -> Result<Settings, C
         config: Arc::new(map_of(config)),
         components: Default::default(),
     };
+    let mut caps = Vec::new();
     for id in &components {
         let own: Map<String, Json> = topology.spec.components[id].config.clone().into_iter().collect();
         let view = component_view(config, id.as_str(), &own)?;
@@ -47,7 +48,7 @@ pub fn configure(topology: &mut Topology, config: &Config) -> Result<Settings, C
             (spec.tasks, spec.tasks_fixed) = (tasks, true);
         }
         if let Some(max) = view.max_task_parallelism {
-            topology.cap_tasks(id.as_str(), max);
+            caps.push((id, max));
         }
         let component = ComponentSettings {
             max_spout_pending: view.max_spout_pending.unwrap_or(TopologyView::PENDING_CAP),
@@ -59,6 +60,10 @@ pub fn configure(topology: &mut Topology, config: &Config) -> Result<Settings, C
     }
     for (component, executors) in config.parallelism() {
         topology.set_parallelism(&component, executors)?;
+    }
+    // As in Storm's normalisation: the cap has the last word.
+    for (id, max) in caps {
+        topology.cap_tasks(id.as_str(), max);
     }
     topology.check()?;
     Ok(settings)

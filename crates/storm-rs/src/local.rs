@@ -1,8 +1,8 @@
 //! Local mode: the topology in this process, until it is done or told to stop.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::TryRngCore;
@@ -17,6 +17,8 @@ use crate::progress::Progress;
 
 /// How long Ctrl-C waits for pending trees, in seconds.
 const WAIT_VARIABLE: &str = "STORM_RS_WAIT_SECS";
+/// How long a run that did not complete waits for `close` and `cleanup` of its tasks.
+const STOP_WAIT: Duration = Duration::from_secs(2);
 /// How long a snapshot waits for executors that are busy in user code.
 const SNAPSHOT_WAIT: Duration = Duration::from_millis(200);
 
@@ -49,8 +51,9 @@ pub(crate) fn run(name: &str, mut topology: Topology) -> Result<ExitCode, LocalE
     let wait = wait_time(&config)?;
     let seed = OsRng.try_next_u64().unwrap_or_else(|_| u64::from(std::process::id()));
     let options = Options { name: name.to_owned(), seed, is_active: true };
+    let interrupts = Interrupts::catch()?;
     let run = Run::start(topology, settings, options)?;
-    let interrupts = catch_interrupts(&run)?;
+    interrupts.tell(run.signaller());
     Ok(Local { run, progress, interrupts, wait, drain_until: None }.follow())
 }
 
@@ -61,16 +64,36 @@ fn wait_time(config: &Config) -> Result<Duration, LocalError> {
     }
 }
 
-fn catch_interrupts(run: &Run) -> Result<Arc<AtomicUsize>, LocalError> {
-    let count = Arc::new(AtomicUsize::new(0));
-    let (counter, signal) = (count.clone(), std::sync::Mutex::new(run.signaller()));
-    ctrlc::set_handler(move || {
-        counter.fetch_add(1, Ordering::SeqCst);
-        if let Ok(signal) = signal.lock() {
+type Signaller = Box<dyn Fn() + Send>;
+
+/// Ctrl-C and termination signals, counted from before the topology starts.
+struct Interrupts(Arc<(AtomicUsize, Mutex<Option<Signaller>>)>);
+
+impl Interrupts {
+    fn catch() -> Result<Interrupts, LocalError> {
+        let shared = Arc::new((AtomicUsize::new(0), Mutex::new(None::<Signaller>)));
+        let handler = shared.clone();
+        ctrlc::set_handler(move || {
+            handler.0.fetch_add(1, Ordering::SeqCst);
+            if let Some(signal) = &*handler.1.lock().unwrap_or_else(PoisonError::into_inner) {
+                signal();
+            }
+        })?;
+        Ok(Interrupts(shared))
+    }
+
+    /// Has the run's events tell of interrupts, also of one that came before.
+    fn tell(&self, signal: impl Fn() + Send + 'static) {
+        let mut told = self.0.1.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.count() > 0 {
             signal();
         }
-    })?;
-    Ok(count)
+        *told = Some(Box::new(signal));
+    }
+
+    fn count(&self) -> usize {
+        self.0.0.load(Ordering::SeqCst)
+    }
 }
 
 /// Why a run ends.
@@ -90,7 +113,7 @@ enum Ending {
 struct Local {
     run: Run,
     progress: Progress,
-    interrupts: Arc<AtomicUsize>,
+    interrupts: Interrupts,
     wait: Duration,
     /// Ctrl-C was pressed: end at this moment at the latest.
     drain_until: Option<Instant>,
@@ -104,17 +127,11 @@ impl Local {
                 break ending;
             }
         };
-        if matches!(ending, Ending::Killed) {
+        let snapshot = self.run.snapshot(SNAPSHOT_WAIT);
+        if matches!(ending, Ending::Killed) || !self.stop(&ending) {
             // Whatever hangs, hangs: the user has insisted.
             self.progress.bar().finish_and_clear();
             return ExitCode::from(130);
-        }
-        let snapshot = self.run.snapshot(SNAPSHOT_WAIT);
-        self.run.stop();
-        while let Some(event) = self.run.next_event(Duration::ZERO) {
-            if let Event::Error(report) = event {
-                log(&report);
-            }
         }
         self.progress.finish(&snapshot);
         match ending {
@@ -131,6 +148,35 @@ impl Local {
         }
     }
 
+    /// Ends all tasks; what hangs in user code is left behind after a while. False when the user
+    /// insists with another Ctrl-C.
+    fn stop(&mut self, ending: &Ending) -> bool {
+        let patience = if matches!(ending, Ending::Complete) { self.wait.max(STOP_WAIT) } else { STOP_WAIT };
+        let deadline = Instant::now() + patience;
+        let interrupts = self.interrupts.count();
+        self.run.begin_stop();
+        while !self.run.has_ended() && Instant::now() < deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // A thread says that it ends shortly before it has ended.
+            match self.run.next_event(left.min(Duration::from_millis(20))) {
+                Some(Event::Error(report)) => log(&report),
+                _ if self.interrupts.count() > interrupts.max(1) => return false,
+                _ => {}
+            }
+        }
+        if self.run.has_ended() {
+            self.run.finish_stop();
+        } else {
+            tracing::warn!("a task hangs in user code: it is left behind");
+        }
+        while let Some(event) = self.run.next_event(Duration::ZERO) {
+            if let Event::Error(report) = event {
+                log(&report);
+            }
+        }
+        true
+    }
+
     /// Waits for the next thing to happen.
     fn turn(&mut self) -> Option<Ending> {
         let mut timeout = self.progress.due_in();
@@ -144,7 +190,7 @@ impl Local {
                     return Some(Ending::Broken);
                 }
             }
-            Some(Event::Signal) if self.interrupts.load(Ordering::SeqCst) > 1 => return Some(Ending::Killed),
+            Some(Event::Signal) if self.interrupts.count() > 1 => return Some(Ending::Killed),
             Some(Event::Signal) => {
                 tracing::info!("stopping: spouts emit no more, what is pending is processed; Ctrl-C again ends at once");
                 self.drain_until = Some(Instant::now() + self.wait);

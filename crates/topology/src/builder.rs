@@ -12,7 +12,7 @@ use storm_model::{
 
 use crate::bolt::Bolt;
 use crate::declare::OutputDeclarer;
-use crate::error::TopologyError;
+use crate::error::{ComponentError, TopologyError};
 use crate::grouping::CustomGrouping;
 use crate::hooks::WorkerHook;
 use crate::spout::{AnySpout, Spout, SpoutTask};
@@ -51,21 +51,25 @@ impl Topology {
     /// number of tasks follows unless `num_tasks` fixed it.
     ///
     /// # Errors
-    /// No such component, no executor, or more executors than fixed tasks.
+    /// No such component, no executor, or more executors than fixed tasks; nothing is changed then.
     pub fn set_parallelism(&mut self, component: &str, executors: u32) -> Result<(), TopologyError> {
-        let Some(spec) = self.spec.components.get_mut(component) else {
+        let mut changed = self.spec.clone();
+        let Some(spec) = changed.components.get_mut(component) else {
             let known: Vec<&str> = self.spec.components.keys().map(|k| k.as_str()).collect();
-            return Err(TopologyError::new(vec![SpecError::UnknownComponent {
-                component: "topology.parallelism".into(),
-                source_component: component.into(),
-                known: known.join(", "),
-            }]));
+            let (component, known) = (component.into(), known.join(", "));
+            return Err(TopologyError::new(vec![SpecError::ParallelismOfUnknown { component, known }]));
         };
         spec.executors = executors;
         if !spec.tasks_fixed {
             spec.tasks = executors;
         }
-        self.check()
+        match problems(&changed) {
+            found if found.is_empty() => {
+                self.spec = changed;
+                Ok(())
+            }
+            found => Err(TopologyError::new(found)),
+        }
     }
 
     /// Whether it can run as it is.
@@ -179,7 +183,7 @@ impl TopologyBuilder {
     pub fn worker_resource<T: Send + Sync + 'static>(
         &mut self,
         name: impl Into<String>,
-        make: impl Fn() -> Result<T, crate::error::ComponentError> + Send + Sync + 'static,
+        make: impl Fn() -> Result<T, ComponentError> + Send + Sync + 'static,
     ) -> &mut Self {
         self.worker_hook(ResourceHook { name: name.into(), make })
     }
@@ -231,14 +235,16 @@ struct ResourceHook<F> {
 impl<T, F> WorkerHook for ResourceHook<F>
 where
     T: Send + Sync + 'static,
-    F: Fn() -> Result<T, crate::error::ComponentError> + Send + Sync + 'static,
+    F: Fn() -> Result<T, ComponentError> + Send + Sync + 'static,
 {
     fn start(
         &self,
         resources: &mut crate::context::Resources,
         _: &ConfigMap,
-    ) -> Result<(), crate::error::ComponentError> {
-        resources.put(self.name.clone(), (self.make)()?);
+    ) -> Result<(), ComponentError> {
+        let made = (self.make)();
+        let resource = made.map_err(|e| ComponentError::msg(format!("'{}': {}", self.name, e.chain())))?;
+        resources.put(self.name.clone(), resource);
         Ok(())
     }
 }

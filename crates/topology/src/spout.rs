@@ -132,6 +132,8 @@ impl FailCause {
     ];
 }
 
+impl std::error::Error for FailCause {}
+
 impl std::fmt::Display for FailCause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

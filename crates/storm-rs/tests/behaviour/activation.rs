@@ -291,8 +291,7 @@ fn an_instance_that_has_panicked_is_not_called_while_the_next_cannot_be_opened()
 #[test]
 fn an_instance_that_has_panicked_is_not_closed() {
     let calls = Arc::new(Calls::default());
-    let mut run =
-        stepped(noting_topology(&calls, |_| panic!("always"), |n| n == 1), settings(), 1);
+    let mut run = stepped(noting_topology(&calls, |_| panic!("always"), |n| n == 1), settings(), 1);
     run.run_until(Time::from_millis(1050));
     run.deactivate();
     run.run_until(Time::from_millis(1100));

@@ -320,7 +320,8 @@ fn a_wrong_row_fails_its_receipt_and_is_a_breach_of_contract() {
         };
         t.set_spout("feed", feed, 1);
     });
-    turns.pass(20);
+    // The second is asked for after the pause that a refused emit brings.
+    turns.pass(200);
     assert_eq!(taken(&outcomes), [Err(FailCause::Failed); 2]);
     let errors = turns.errors();
     assert!(errors.iter().all(|(kind, _)| *kind == ErrorKind::Contract), "{errors:?}");

@@ -18,7 +18,8 @@ fn lines() -> Source<fn(&mut SpoutOutput<'_, i64>) -> Result<Next, SpoutError>> 
     let declare = |out: &mut OutputDeclarer| {
         out.fields(["line"]).stream("errors", ["text", "code"]).direct_stream("answers", ["text"]);
     };
-    source(declare, &log(), (|_| Ok(Next::Done)) as fn(&mut SpoutOutput<'_, i64>) -> Result<Next, SpoutError>)()
+    source(declare, &log(), (|_| Ok(Next::Done)) as fn(&mut SpoutOutput<'_, i64>) -> Result<Next, SpoutError>)(
+    )
 }
 
 /// What `build` says of a topology of `lines` and one bolt.
@@ -96,7 +97,12 @@ fn a_second_subscription_to_a_stream_is_a_mistake() {
 #[test]
 fn an_id_is_used_once_among_spouts_and_bolts() {
     let twice = "component 'lines' is defined twice: ids are unique among spouts and bolts";
-    assert_eq!(built(|t| drop(t.set_spout("lines", lines, 1))), twice);
+    assert_eq!(
+        built(|t| {
+            t.set_spout("lines", lines, 1);
+        }),
+        twice
+    );
     let as_bolt = built(|t| drop(t.set_bolt("lines", || Ignore, 1).shuffle_grouping("other")));
     assert_eq!(as_bolt.lines().next(), Some(twice), "{as_bolt}");
     let bolts = built(|t| {
@@ -113,7 +119,12 @@ fn names_that_begin_with_two_underscores_are_the_systems() {
         "component '__acker': ids that start with '__' belong to the system; choose another"
     );
     let stream = built(|t| {
-        let own = bolted(|out| drop(out.stream("__tick", ["n"])), |_, _| Ok(()));
+        let own = bolted(
+            |out| {
+                out.stream("__tick", ["n"]);
+            },
+            |_, _| Ok(()),
+        );
         t.set_bolt("own", own, 1).shuffle_grouping("lines");
     });
     assert_eq!(stream, "component 'own': stream '__tick': names that start with '__' belong to the system");
@@ -126,15 +137,23 @@ fn names_that_begin_with_two_underscores_are_the_systems() {
 #[test]
 fn streams_and_fields_have_names_of_their_own() {
     let twice = built(|t| {
-        let own = bolted(|out| drop(out.fields(["a", "b", "a"]).stream("default", ["n"])), |_, _| Ok(()));
+        let own = bolted(
+            |out| {
+                out.fields(["a", "b", "a"]).stream("default", ["n"]);
+            },
+            |_, _| Ok(()),
+        );
         t.set_bolt("own", own, 1).shuffle_grouping("lines");
     });
     let mut lines: Vec<&str> = twice.lines().collect();
     lines.sort_unstable();
-    assert_eq!(lines, [
-        "component 'own' declares stream 'default' twice",
-        "component 'own': stream 'default' has two fields called 'a'",
-    ]);
+    assert_eq!(
+        lines,
+        [
+            "component 'own' declares stream 'default' twice",
+            "component 'own': stream 'default' has two fields called 'a'",
+        ]
+    );
 }
 
 #[test]
@@ -155,10 +174,7 @@ fn each_component_has_executors_and_tasks_for_them() {
 
 #[test]
 fn a_bolt_needs_an_input_and_a_topology_a_spout() {
-    assert_eq!(
-        mistakes(|b| b),
-        "bolt 'bolt' has no input: give it a grouping, for example shuffle_grouping"
-    );
+    assert_eq!(mistakes(|b| b), "bolt 'bolt' has no input: give it a grouping, for example shuffle_grouping");
     let error = TopologyBuilder::new().build().unwrap_err().to_string();
     assert!(error.starts_with("the topology has no spout"), "{error}");
 }
@@ -168,7 +184,10 @@ fn a_spout_with_inputs_is_a_mistake() {
     let mut topology = two().build().unwrap();
     let input = topology.spec.components["count"].inputs[0].clone();
     topology.spec.components.get_mut("lines").unwrap().inputs.push(input);
-    assert_eq!(topology.check().unwrap_err().to_string(), "spout 'lines' has inputs: only bolts subscribe to streams");
+    assert_eq!(
+        topology.check().unwrap_err().to_string(),
+        "spout 'lines' has inputs: only bolts subscribe to streams"
+    );
 }
 
 #[test]
@@ -236,7 +255,10 @@ fn a_parallelism_that_is_refused_changes_nothing() {
 
 #[test]
 fn topology_parallelism_sets_the_executors_of_a_component() {
-    assert_eq!(shaped(&["topology.parallelism.count=3", "topology.parallelism.lines=2"]), Ok([(3, 4), (3, 3), (2, 2)]));
+    assert_eq!(
+        shaped(&["topology.parallelism.count=3", "topology.parallelism.lines=2"]),
+        Ok([(3, 4), (3, 3), (2, 2)])
+    );
     let error = shaped(&["topology.parallelism.count=5"]).unwrap_err();
     assert!(error.starts_with("component 'count': 5 executors but only 4 tasks"), "{error}");
     let error = shaped(&["topology.parallelism.count=0"]).unwrap_err();
@@ -264,7 +286,10 @@ fn topology_tasks_holds_where_num_tasks_does_not() {
 fn max_task_parallelism_caps_tasks_and_executors_of_every_component() {
     assert_eq!(shaped(&["topology.max.task.parallelism=2"]), Ok([(2, 2), (2, 2), (1, 1)]));
     assert_eq!(shaped(&["topology.max.task.parallelism=100"]), Ok([(2, 4), (3, 3), (1, 1)]));
-    assert_eq!(shaped(&["topology.tasks=6", "topology.max.task.parallelism=5"]), Ok([(2, 4), (3, 5), (1, 5)]));
+    assert_eq!(
+        shaped(&["topology.tasks=6", "topology.max.task.parallelism=5"]),
+        Ok([(2, 4), (3, 5), (1, 5)])
+    );
 }
 
 #[test]

@@ -62,7 +62,9 @@ fn of_each<T: Send + 'static>(ask: fn(&TaskContext) -> T) -> Vec<T> {
         }
     };
     let mut t = TopologyBuilder::new();
-    t.config("topology.message.timeout.secs", 7).config("greeting", "hello").config("limits", json!({"a": [1]}));
+    t.config("topology.message.timeout.secs", 7)
+        .config("greeting", "hello")
+        .config("limits", json!({"a": [1]}));
     t.set_spout("words", asking(), 2).config("topology.max.spout.pending", 9);
     t.set_bolt("count", asking(), 2)
         .num_tasks(3)
@@ -81,7 +83,9 @@ fn of_each<T: Send + 'static>(ask: fn(&TaskContext) -> T) -> Vec<T> {
 
 #[test]
 fn tasks_are_numbered_from_one_in_alphabetical_order_of_their_components() {
-    let found = of_each(|ctx| (ctx.component().as_str().to_owned(), ctx.task().0, ctx.task_index(), ctx.task_count()));
+    let found = of_each(|ctx| {
+        (ctx.component().as_str().to_owned(), ctx.task().0, ctx.task_index(), ctx.task_count())
+    });
     // Bytewise, as in Storm: capitals first.
     let expected = [("Zed", 1, 0, 1), ("count", 2, 0, 3), ("count", 3, 1, 3), ("count", 4, 2, 3)];
     let expected = expected.into_iter().chain([("words", 5, 0, 2), ("words", 6, 1, 2)]);
@@ -90,7 +94,9 @@ fn tasks_are_numbered_from_one_in_alphabetical_order_of_their_components() {
 
 #[test]
 fn a_task_knows_the_tasks_of_other_components() {
-    let found = of_each(|ctx| ["Zed", "count", "words", "nobody"].map(|c| ctx.tasks_of(c).map(|t| t.0).collect::<Vec<_>>()));
+    let found = of_each(|ctx| {
+        ["Zed", "count", "words", "nobody"].map(|c| ctx.tasks_of(c).map(|t| t.0).collect::<Vec<_>>())
+    });
     assert_eq!(found.len(), 6);
     for tasks in found {
         assert_eq!(tasks, [vec![1], vec![2, 3, 4], vec![5, 6], vec![]]);
@@ -123,7 +129,11 @@ fn the_components_own_configuration_lies_over_the_topologys_and_users_keys_pass(
         (of_count[0], of_count[2]) = (Some(json!("hi")), Some(json!(1.5)));
         of_count
     };
-    assert_eq!(found, [&shared, &of_count, &of_count, &of_count, &shared, &shared].map(Clone::clone), "{keys:?}");
+    assert_eq!(
+        found,
+        [&shared, &of_count, &of_count, &of_count, &shared, &shared].map(Clone::clone),
+        "{keys:?}"
+    );
     let pending = of_each(|ctx| ctx.config("topology.max.spout.pending").cloned());
     assert_eq!(pending[5], Some(json!(9)));
     assert_ne!(pending[0], Some(json!(9)));
@@ -171,7 +181,10 @@ fn the_incarnation_begins_at_one_and_grows_with_each_panic() {
 
 // === What the tasks of a worker share ===
 
-fn with_bolt(t: &mut TopologyBuilder, ask: impl Fn(&TaskContext) -> Result<(), BoltError> + Clone + Send + Sync + 'static) -> BoltDeclarer<'_> {
+fn with_bolt(
+    t: &mut TopologyBuilder,
+    ask: impl Fn(&TaskContext) -> Result<(), BoltError> + Clone + Send + Sync + 'static,
+) -> BoltDeclarer<'_> {
     t.set_spout("numbers", || Numbers::new(0), 1);
     t.set_bolt("bolt", move || Asking(ask.clone()), 3).shuffle_grouping("numbers")
 }
@@ -233,7 +246,11 @@ struct Hook {
 }
 
 impl WorkerHook for Hook {
-    fn start(&self, resources: &mut Resources, config: &BTreeMap<String, serde_json::Value>) -> Result<(), ComponentError> {
+    fn start(
+        &self,
+        resources: &mut Resources,
+        config: &BTreeMap<String, serde_json::Value>,
+    ) -> Result<(), ComponentError> {
         if self.fails {
             return Err(format!("hook {}: no database", self.name).into());
         }
@@ -378,7 +395,9 @@ fn a_panic_in_the_prepare_of_a_custom_grouping_is_an_error_of_the_start() {
     t.set_bolt("sink", sink(&log()), 1).custom_grouping("numbers", || BadGrouping);
     let topology = t.build().unwrap();
     let (tell, told) = std::sync::mpsc::channel();
-    std::thread::spawn(move || tell.send(Run::start(topology, settings(), options()).err().map(|e| e.to_string())));
+    std::thread::spawn(move || {
+        tell.send(Run::start(topology, settings(), options()).err().map(|e| e.to_string()))
+    });
     let error = told.recv_timeout(Duration::from_secs(10)).expect("the start ends");
     assert!(error.as_ref().is_some_and(|e| e.contains("no ring")), "{error:?}");
 }

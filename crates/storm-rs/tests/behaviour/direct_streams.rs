@@ -73,14 +73,10 @@ fn of_two_subscribers_only_the_named_task_gets_it() {
     assert!(taken(&a).into_iter().all(|(_, n)| n % 3 == 0));
     let mut b = taken(&b);
     b.sort_by_key(|(_, n)| *n);
-    assert_eq!(b.iter().map(|(task, n)| (task.0, *n)).collect::<Vec<_>>(), [
-        (2, 1),
-        (3, 2),
-        (2, 4),
-        (3, 5),
-        (2, 7),
-        (3, 8)
-    ]);
+    assert_eq!(
+        b.iter().map(|(task, n)| (task.0, *n)).collect::<Vec<_>>(),
+        [(2, 1), (3, 2), (2, 4), (3, 5), (2, 7), (3, 8)]
+    );
     let edges = &snapshot.tasks("route").next().unwrap().streams[1].edges;
     let transferred: Vec<_> = edges.iter().map(|e| (e.component.as_str(), e.transferred)).collect();
     assert_eq!(transferred, [("a", 4), ("b", 6)]);

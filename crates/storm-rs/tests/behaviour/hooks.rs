@@ -105,7 +105,8 @@ fn notes_of_bolt(
     let bolt_notes = notes.clone();
     let mut t = TopologyBuilder::new();
     t.set_spout("numbers", move || Numbers::new(count), 1);
-    t.set_bolt("hooked", move || HookedBolt { notes: bolt_notes.clone(), execute }, 1).shuffle_grouping("numbers");
+    t.set_bolt("hooked", move || HookedBolt { notes: bolt_notes.clone(), execute }, 1)
+        .shuffle_grouping("numbers");
     t.set_bolt("sink", sink(&got), 2).all_grouping("hooked");
     complete(t.build().unwrap(), settings(), 1);
     taken(&notes)
@@ -118,13 +119,16 @@ fn a_bolts_hook_sees_execute_emit_and_ack_in_order() {
         out.emit_to("other", (n + 20,));
         Ok(())
     });
-    assert_eq!(notes, [
-        r#"1 executes numbers:default{"n": Int(0)} (life 1)"#,
-        "1 emits [Int(10)] to 2 by default (life 1)",
-        "1 emits [Int(20)] to 0 by other (life 1)",
-        "1 acks (life 1)",
-        "cleanup (life 1)",
-    ]);
+    assert_eq!(
+        notes,
+        [
+            r#"1 executes numbers:default{"n": Int(0)} (life 1)"#,
+            "1 emits [Int(10)] to 2 by default (life 1)",
+            "1 emits [Int(20)] to 0 by other (life 1)",
+            "1 acks (life 1)",
+            "cleanup (life 1)",
+        ]
+    );
 }
 
 #[test]
@@ -158,13 +162,16 @@ fn a_bolts_hook_sees_the_fail_of_a_tuple_that_panicked_and_is_added_anew() {
         assert!(n != 0, "zero");
         Ok(())
     });
-    assert_eq!(notes, [
-        r#"1 executes numbers:default{"n": Int(0)} (life 1)"#,
-        "1 fails (life 1)",
-        r#"1 executes numbers:default{"n": Int(1)} (life 2)"#,
-        "1 acks (life 2)",
-        "cleanup (life 2)",
-    ]);
+    assert_eq!(
+        notes,
+        [
+            r#"1 executes numbers:default{"n": Int(0)} (life 1)"#,
+            "1 fails (life 1)",
+            r#"1 executes numbers:default{"n": Int(1)} (life 2)"#,
+            "1 acks (life 2)",
+            "cleanup (life 2)",
+        ]
+    );
 }
 
 #[test]
@@ -191,15 +198,18 @@ fn a_spouts_hook_sees_emits_acks_and_fails_with_cause_and_age() {
     run.stop();
     let mut notes = taken(&notes);
     notes.sort();
-    assert_eq!(notes, [
-        "2 emits [Int(0)] to 1 by default (life 1)",
-        "2 emits [Int(1)] to 1 by default (life 1)",
-        "2 emits [Int(2)] to 1 by default (life 1)",
-        "2 has a fail after 0 s: failed by a bolt (life 1)",
-        "2 has a fail after 5 s: timeout (life 1)",
-        "2 has an ack (life 1)",
-        "cleanup (life 1)",
-    ]);
+    assert_eq!(
+        notes,
+        [
+            "2 emits [Int(0)] to 1 by default (life 1)",
+            "2 emits [Int(1)] to 1 by default (life 1)",
+            "2 emits [Int(2)] to 1 by default (life 1)",
+            "2 has a fail after 0 s: failed by a bolt (life 1)",
+            "2 has a fail after 5 s: timeout (life 1)",
+            "2 has an ack (life 1)",
+            "cleanup (life 1)",
+        ]
+    );
 }
 
 /// Acks 0, fails 1, and keeps the others for ever.
@@ -273,7 +283,11 @@ impl Bolt for BadBolt {
 
     fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
         let kept = out.retain(input);
-        if self.0 { kept.ack() } else { kept.fail() }
+        if self.0 {
+            kept.ack()
+        } else {
+            kept.fail()
+        }
         Ok(())
     }
 }

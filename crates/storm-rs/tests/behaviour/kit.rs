@@ -258,7 +258,10 @@ pub struct Bolted<F> {
 }
 
 /// A factory of a bolt made of a closure, with streams of its own.
-pub fn bolted<F>(declare: fn(&mut OutputDeclarer), execute: F) -> impl Fn() -> Bolted<F> + Send + Sync + 'static
+pub fn bolted<F>(
+    declare: fn(&mut OutputDeclarer),
+    execute: F,
+) -> impl Fn() -> Bolted<F> + Send + Sync + 'static
 where
     F: FnMut(&Tuple<'_>, &mut BoltOutput<'_>) -> Result<(), BoltError> + Clone + Send + Sync + 'static,
 {

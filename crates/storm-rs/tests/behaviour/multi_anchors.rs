@@ -195,7 +195,11 @@ fn anchors_of_one_tree_are_merged() {
 }
 
 /// Anchors to the input and to the one that was kept before.
-fn input_and_kept(input: &Tuple<'_>, kept: &mut Vec<Retained>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+fn input_and_kept(
+    input: &Tuple<'_>,
+    kept: &mut Vec<Retained>,
+    out: &mut BoltOutput<'_>,
+) -> Result<(), BoltError> {
     let Some(before) = kept.pop() else {
         kept.push(out.retain(input));
         return Ok(());
@@ -320,7 +324,8 @@ fn a_handle_of_another_executor_cannot_be_an_anchor() {
     let errors = run.take_errors();
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert_eq!(errors[0].kind, ErrorKind::Contract);
-    let message = "'share' anchored to a tuple that is already acked or failed, or that another executor holds";
+    let message =
+        "'share' anchored to a tuple that is already acked or failed, or that another executor holds";
     assert_eq!(errors[0].message, message);
     assert_eq!(taken(&got), []);
     let outcomes = taken(&outcomes);

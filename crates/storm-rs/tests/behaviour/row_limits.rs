@@ -28,7 +28,17 @@ where
     let spout_outcomes = outcomes.clone();
     let mut t = TopologyBuilder::new();
     t.set_spout("numbers", move || Numbers::new(1).with_outcomes(&spout_outcomes), 1);
-    t.set_bolt("bolt", bolted(|out| drop(out.fields(["text", "more"])), execute), 1).shuffle_grouping("numbers");
+    t.set_bolt(
+        "bolt",
+        bolted(
+            |out| {
+                out.fields(["text", "more"]);
+            },
+            execute,
+        ),
+        1,
+    )
+    .shuffle_grouping("numbers");
     let ignore = func(|_: &Tuple<'_>, _: &mut BoltOutput<'_>| Ok(()));
     group(t.set_bolt("end", ignore, 1));
     let (_, errors) = complete_with_errors(t.build().unwrap(), settings);
@@ -77,7 +87,9 @@ fn a_spouts_row_above_the_limit_fails_its_id() {
     let outcomes = log();
     let mut next = 0_i64;
     let spout = source(
-        |out| drop(out.fields(["text"])),
+        |out| {
+            out.fields(["text"]);
+        },
         &outcomes,
         move |out| {
             next += 1;
@@ -110,8 +122,17 @@ where
     let spout_outcomes = outcomes.clone();
     let mut t = TopologyBuilder::new();
     t.set_spout("numbers", move || Numbers::new(1).with_outcomes(&spout_outcomes), 1);
-    t.set_bolt("bolt", bolted(|out| drop(out.stream("lines", ["text", "more"])), emit), 1)
-        .shuffle_grouping("numbers");
+    t.set_bolt(
+        "bolt",
+        bolted(
+            |out| {
+                out.stream("lines", ["text", "more"]);
+            },
+            emit,
+        ),
+        1,
+    )
+    .shuffle_grouping("numbers");
     let read = func(move |input: &Tuple<'_>, _: &mut BoltOutput<'_>| read(input));
     t.set_bolt("read", read, 1).shuffle_grouping(("bolt", "lines"));
     let (_, errors) = complete_with_errors(t.build().unwrap(), settings());
@@ -175,7 +196,10 @@ fn a_field_that_is_not_there_names_those_that_are() {
         input.get::<i64>("moer")?;
         Ok(())
     });
-    assert_eq!(message, "field 'moer' of stream 'lines' of 'bolt': no such field; the stream has [text, more]");
+    assert_eq!(
+        message,
+        "field 'moer' of stream 'lines' of 'bolt': no such field; the stream has [text, more]"
+    );
     let message = reading(text_and_number, |input| {
         input.get::<i64>(2)?;
         Ok(())
@@ -218,7 +242,9 @@ fn what_comes_after_a_bad_tuple_is_processed() {
     let limit = func(|input: &Tuple<'_>, out: &mut BoltOutput<'_>| {
         match input.get::<i64>("n")? {
             n if n % 10 == 3 => out.emit(("x".repeat(2000),)),
-            n if n % 10 == 7 => drop(input.get::<&str>("n")?),
+            n if n % 10 == 7 => {
+                input.get::<&str>("n")?;
+            }
             n => out.emit((n,)),
         }
         Ok(())

@@ -48,7 +48,11 @@ fn sort() -> impl Fn() -> crate::kit::Bolted<fn(&Tuple<'_>, &mut BoltOutput<'_>)
             let execute: fn(&Tuple<'_>, &mut BoltOutput<'_>) -> Result<(), BoltError> = |input, out| {
                 let n = input.get::<i64>("n")?;
                 out.emit((n,));
-                if n % 2 == 0 { out.emit_to("even", (n,)) } else { out.emit_to("odd", (n, "odd")) }
+                if n % 2 == 0 {
+                    out.emit_to("even", (n,))
+                } else {
+                    out.emit_to("odd", (n, "odd"))
+                }
                 Ok(())
             };
             execute
@@ -57,7 +61,8 @@ fn sort() -> impl Fn() -> crate::kit::Bolted<fn(&Tuple<'_>, &mut BoltOutput<'_>)
 }
 
 fn count(stream: &str, emitted: u64, edges: &[(&str, u64)]) -> StreamCount {
-    let edge = |&(component, transferred): &(&str, u64)| EdgeCount { component: component.into(), transferred };
+    let edge =
+        |&(component, transferred): &(&str, u64)| EdgeCount { component: component.into(), transferred };
     StreamCount { stream: stream.into(), emitted, edges: edges.iter().map(edge).collect() }
 }
 
@@ -85,12 +90,15 @@ fn each_stream_of_a_bolt_goes_to_its_subscribers_with_figures_of_its_own() {
     assert_eq!(all.lock().unwrap().len(), 18, "a copy for each task");
 
     let sort = only(&snapshot, "sort");
-    assert_eq!(sort.streams, [
-        count("even", 5, &[("evens", 5)]),
-        count("odd", 4, &[("odds", 4)]),
-        count("default", 9, &[("all", 18)]),
-        count("unheard", 0, &[]),
-    ]);
+    assert_eq!(
+        sort.streams,
+        [
+            count("even", 5, &[("evens", 5)]),
+            count("odd", 4, &[("odds", 4)]),
+            count("default", 9, &[("all", 18)]),
+            count("unheard", 0, &[]),
+        ]
+    );
     assert_eq!((sort.emitted(), sort.transferred(), sort.executed()), (18, 27, 9));
     assert_eq!(sort.inputs, [input("numbers", "default", 9)]);
     assert_eq!(only(&snapshot, "odds").inputs, [input("sort", "odd", 4)]);
@@ -121,24 +129,29 @@ fn a_spouts_streams_are_tracked_each_and_one_without_subscriber_is_acked_at_once
         .global_grouping("source");
     let snapshot = complete(t.build().unwrap(), settings(), 3);
     assert_eq!(sorted(&outcomes), [(1, None), (2, None), (3, None), (4, None)]);
-    assert_eq!(only(&snapshot, "source").streams, [
-        count("even", 1, &[("see", 1)]),
-        count("odd", 2, &[("see", 2)]),
-        count("default", 1, &[("see", 1)]),
-        count("unheard", 1, &[]),
-    ]);
-    assert_eq!(only(&snapshot, "see").inputs, [
-        input("source", "even", 1),
-        input("source", "odd", 2),
-        input("source", "default", 1),
-    ]);
+    assert_eq!(
+        only(&snapshot, "source").streams,
+        [
+            count("even", 1, &[("see", 1)]),
+            count("odd", 2, &[("see", 2)]),
+            count("default", 1, &[("see", 1)]),
+            count("unheard", 1, &[]),
+        ]
+    );
+    assert_eq!(
+        only(&snapshot, "see").inputs,
+        [input("source", "even", 1), input("source", "odd", 2), input("source", "default", 1),]
+    );
     // Between one task and another, order is kept whatever the stream.
-    assert_eq!(taken(&seen), [
-        r#"source:even{"n": Int(2)}"#,
-        r#"source:odd{"n": Int(3), "note": Str("three")}"#,
-        r#"source:default{"all": Str("all")}"#,
-        r#"source:odd{"n": Int(5), "note": Str("untracked")}"#,
-    ]);
+    assert_eq!(
+        taken(&seen),
+        [
+            r#"source:even{"n": Int(2)}"#,
+            r#"source:odd{"n": Int(3), "note": Str("three")}"#,
+            r#"source:default{"all": Str("all")}"#,
+            r#"source:odd{"n": Int(5), "note": Str("untracked")}"#,
+        ]
+    );
 }
 
 #[test]
@@ -163,16 +176,19 @@ fn a_subscriber_to_several_streams_sees_where_each_tuple_comes_from() {
     seen.sort();
     // Tasks: look 1, numbers 2, sort 3.
     let entry = |n: i64, from: &str, fields: &str| (n, from.to_owned(), fields.to_owned(), fields != "n");
-    assert_eq!(seen, [
-        entry(0, "numbers default 2", "n"),
-        entry(0, "sort even 3", "n"),
-        entry(1, "numbers default 2", "n"),
-        entry(1, "sort odd 3", "n+note"),
-        entry(2, "numbers default 2", "n"),
-        entry(2, "sort even 3", "n"),
-        entry(3, "numbers default 2", "n"),
-        entry(3, "sort odd 3", "n+note"),
-    ]);
+    assert_eq!(
+        seen,
+        [
+            entry(0, "numbers default 2", "n"),
+            entry(0, "sort even 3", "n"),
+            entry(1, "numbers default 2", "n"),
+            entry(1, "sort odd 3", "n+note"),
+            entry(2, "numbers default 2", "n"),
+            entry(2, "sort even 3", "n"),
+            entry(3, "numbers default 2", "n"),
+            entry(3, "sort odd 3", "n+note"),
+        ]
+    );
 }
 
 #[test]

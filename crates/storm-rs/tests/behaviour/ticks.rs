@@ -91,7 +91,11 @@ fn ticks_come_while_data_flows() {
         "slow",
         {
             let ticks = ticks.clone();
-            move || Slow { per_tuple: Duration::from_millis(300), clock: slow_clock.clone(), ticks: ticks.clone() }
+            move || Slow {
+                per_tuple: Duration::from_millis(300),
+                clock: slow_clock.clone(),
+                ticks: ticks.clone(),
+            }
         },
         1,
     )
@@ -145,13 +149,9 @@ fn ticks_come_while_the_bolt_waits_for_credit() {
     let (ticks, clock) = (log(), Arc::new(VirtualClock::new()));
     let fan_out: Act = nothing;
     let fan_ticks = ticks.clone();
-    let fan = move || FanOut(Ticker {
-        ticks: fan_ticks.clone(),
-        act: fan_out,
-        count: 0,
-        task: TaskId(0),
-        clock: None,
-    });
+    let fan = move || {
+        FanOut(Ticker { ticks: fan_ticks.clone(), act: fan_out, count: 0, task: TaskId(0), clock: None })
+    };
     let slow_clock = clock.clone();
     let slow = move || Slow { per_tuple: Duration::from_secs(1), clock: slow_clock.clone(), ticks: log() };
     let mut t = TopologyBuilder::new();
