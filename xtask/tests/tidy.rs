@@ -18,25 +18,20 @@ const LAYERS: &[(u8, &str, &[&str])] = &[
     (5, "xtask", &["storm-config"]),
     (5, "bounded-input", &["storm-rs"]),
 ];
-const FACADE: &[&str] = &[
-    "storm-model",
-    "storm-config",
-    "storm-rs-derive",
-    "storm-row",
-    "storm-topology",
-    "storm-engine",
-];
+const FACADE: &[&str] =
+    &["storm-model", "storm-config", "storm-rs-derive", "storm-row", "storm-topology", "storm-engine"];
 /// What holds for the packages of `examples/` that the table does not list.
 const EXAMPLE: (u8, &[&str]) = (6, &["storm-rs", "bounded-input"]);
 
 /// Crates whose code takes time, randomness and the outside world as arguments.
-const PURE_CRATES: &[&str] =
-    &["crates/model/", "crates/row/", "crates/topology/", "crates/engine/"];
+const PURE_CRATES: &[&str] = &["crates/model/", "crates/row/", "crates/topology/", "crates/engine/"];
 /// Files of pure crates that are shells around the pure code: threads, a clock, their start and end.
 const SHELLS: &[&str] = &[
     "crates/engine/src/clock.rs",
     "crates/engine/src/executor_thread.rs",
     "crates/engine/src/run.rs",
+    // Threads of a model, each interleaving in turn.
+    "crates/engine/src/loom_tests.rs",
 ];
 /// What pure code does not name.
 const IMPURE: &[&str] = &[
@@ -56,12 +51,8 @@ const WRAPPED: &[(&str, &str)] =
     &[("bincode", "crates/row/src/opaque.rs"), ("crossbeam_channel", "crates/engine/src/lanes.rs")];
 
 /// What is never left behind; in parts, so that this file keeps its own rule.
-const LEFTOVERS: &[&str] = &[
-    concat!("FIX", "ME"),
-    concat!("todo", "!("),
-    concat!("unimplemented", "!("),
-    concat!("#[", "ignore"),
-];
+const LEFTOVERS: &[&str] =
+    &[concat!("FIX", "ME"), concat!("todo", "!("), concat!("unimplemented", "!("), concat!("#[", "ignore")];
 
 const LINE_MAX: usize = 120;
 /// For lines with a string, which rustfmt does not break.
@@ -74,8 +65,7 @@ const EXAMPLES_WITHOUT_TESTS: &[&str] = &["bounded-input"];
 #[test]
 fn dependencies_lead_to_lower_layers() {
     let mut broken = Broken::new("move the code down, or change LAYERS in xtask/tests/tidy.rs");
-    let manifests: Vec<Manifest> =
-        files(|path| path.ends_with("/Cargo.toml")).map(Manifest::parse).collect();
+    let manifests: Vec<Manifest> = files(|path| path.ends_with("/Cargo.toml")).map(Manifest::parse).collect();
     let layer = |name: &str| LAYERS.iter().find(|(_, listed, _)| *listed == name);
     for Manifest { file, name, dependencies } in &manifests {
         let (row, allowed) = match layer(name) {
@@ -86,9 +76,7 @@ fn dependencies_lead_to_lower_layers() {
                 continue;
             }
         };
-        for used in
-            dependencies.iter().filter(|used| manifests.iter().any(|ours| ours.name == **used))
-        {
+        for used in dependencies.iter().filter(|used| manifests.iter().any(|ours| ours.name == **used)) {
             let is_lower = layer(used).is_some_and(|(used_row, ..)| *used_row < row);
             if !is_lower || !allowed.contains(&&**used) {
                 let place = file.lines().find(|(_, text)| text.starts_with(used));
@@ -113,12 +101,10 @@ fn every_source_file_says_what_it_is() {
 
 #[test]
 fn pure_crates_are_pure() {
-    let mut broken = Broken::new(
-        "take it as an argument, or move it into a shell (SHELLS in xtask/tests/tidy.rs)",
-    );
-    let is_pure = |path: &str| {
-        PURE_CRATES.iter().any(|pure| path.starts_with(pure)) && !SHELLS.contains(&path)
-    };
+    let mut broken =
+        Broken::new("take it as an argument, or move it into a shell (SHELLS in xtask/tests/tidy.rs)");
+    let is_pure =
+        |path: &str| PURE_CRATES.iter().any(|pure| path.starts_with(pure)) && !SHELLS.contains(&path);
     for file in rust_files().filter(|file| is_pure(&file.path) && !file.is_test()) {
         for (line, code) in file.code() {
             for name in IMPURE.iter().filter(|name| code.contains(**name)) {
@@ -149,11 +135,7 @@ fn nothing_is_left_behind() {
     let mut broken = Broken::new("do it now, or open an issue and drop it here");
     for file in rust_files() {
         if file.path.ends_with("/mod.rs") {
-            broken.add(
-                &file,
-                1,
-                "a `mod.rs`: name the file after its module, beside the directory",
-            );
+            broken.add(&file, 1, "a `mod.rs`: name the file after its module, beside the directory");
         }
         for (line, text) in file.lines() {
             for leftover in LEFTOVERS.iter().filter(|leftover| text.contains(**leftover)) {
@@ -184,8 +166,7 @@ fn lines_fit_on_a_screen() {
 
 #[test]
 fn every_example_is_explained_and_tested() {
-    let mut broken =
-        Broken::new("write what is missing; the examples are the first thing that people read");
+    let mut broken = Broken::new("write what is missing; the examples are the first thing that people read");
     let readme = read("README.md");
     for manifest in files(|path| path.starts_with("examples/") && path.ends_with("/Cargo.toml")) {
         let directory = manifest.path.trim_end_matches("/Cargo.toml");
@@ -210,8 +191,7 @@ fn the_configuration_page_follows_the_table() {
     let page = read("docs/configuration.md");
     let wanted = storm_config::docs();
     if page.text != wanted {
-        let same =
-            page.text.lines().zip(wanted.lines()).take_while(|(line, wanted)| line == wanted);
+        let same = page.text.lines().zip(wanted.lines()).take_while(|(line, wanted)| line == wanted);
         broken.add(&page, same.count() + 1, "differs from the table in crates/config/src/keys.rs");
     }
     broken.report();
@@ -305,8 +285,7 @@ fn files(fits: impl Fn(&str) -> bool) -> impl Iterator<Item = File> {
         walk(&root().join(directory), &mut paths);
     }
     let from_root = |path: PathBuf| Some(path.strip_prefix(root()).ok()?.to_str()?.to_owned());
-    let fitting: Vec<String> =
-        paths.into_iter().filter_map(from_root).filter(|path| fits(path)).collect();
+    let fitting: Vec<String> = paths.into_iter().filter_map(from_root).filter(|path| fits(path)).collect();
     fitting.into_iter().map(|path| read(&path))
 }
 
@@ -331,11 +310,9 @@ struct Manifest {
 impl Manifest {
     fn parse(file: File) -> Manifest {
         let table: toml::Table = file.text.parse().expect("cargo has read this manifest");
-        let name =
-            table["package"]["name"].as_str().expect("cargo has read this manifest").to_owned();
+        let name = table["package"]["name"].as_str().expect("cargo has read this manifest").to_owned();
         let targets = table.get("target").and_then(toml::Value::as_table);
-        let of_targets =
-            targets.into_iter().flat_map(toml::Table::values).filter_map(toml::Value::as_table);
+        let of_targets = targets.into_iter().flat_map(toml::Table::values).filter_map(toml::Value::as_table);
         let dependencies = [&table]
             .into_iter()
             .chain(of_targets)
@@ -356,9 +333,7 @@ fn links(line: &str) -> impl Iterator<Item = &str> {
 /// Paths from the root that stand in backticks.
 fn quoted_paths(line: &str) -> impl Iterator<Item = &str> {
     let is_path = |text: &&str| {
-        ["crates/", "docs/", "examples/", "xtask/"]
-            .iter()
-            .any(|directory| text.starts_with(directory))
+        ["crates/", "docs/", "examples/", "xtask/"].iter().any(|directory| text.starts_with(directory))
             && text.chars().all(|c| c.is_ascii_alphanumeric() || "/-_.".contains(c))
     };
     line.split('`').skip(1).step_by(2).filter(is_path)
@@ -366,8 +341,7 @@ fn quoted_paths(line: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn links_and_paths_are_found() {
-    let line =
-        "[a](docs/a.md#part), [b](https://b/c), `crates/row/src/key.rs`, `crates/*/src`, [d](#d)";
+    let line = "[a](docs/a.md#part), [b](https://b/c), `crates/row/src/key.rs`, `crates/*/src`, [d](#d)";
     assert_eq!(links(line).collect::<Vec<_>>(), ["docs/a.md"]);
     assert_eq!(quoted_paths(line).collect::<Vec<_>>(), ["crates/row/src/key.rs"]);
 }

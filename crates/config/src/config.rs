@@ -73,10 +73,7 @@ impl Config {
         }))
     }
 
-    pub(crate) fn apply(
-        &mut self,
-        settings: impl IntoIterator<Item = Setting>,
-    ) -> Result<(), ConfigErrors> {
+    pub(crate) fn apply(&mut self, settings: impl IntoIterator<Item = Setting>) -> Result<(), ConfigErrors> {
         let mut checked = Vec::new();
         let mut errors = Vec::new();
         for setting in settings {

@@ -148,8 +148,7 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
 
 /// The row of `name`; for `topology.parallelism.count` the row of the family.
 pub fn find(name: &str) -> Option<&'static Key> {
-    let family =
-        name.strip_prefix(PARALLELISM_PREFIX).is_some_and(|component| !component.is_empty());
+    let family = name.strip_prefix(PARALLELISM_PREFIX).is_some_and(|component| !component.is_empty());
     let row = if family { PARALLELISM } else { name };
     TABLE.get(row).copied()
 }

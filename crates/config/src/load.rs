@@ -164,11 +164,7 @@ fn read(path: &Path) -> Result<String, ConfigErrors> {
     Ok(text.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?)
 }
 
-fn parse(
-    path: &Path,
-    text: &str,
-    origin: impl Fn(usize) -> Origin,
-) -> Result<Vec<Setting>, ConfigErrors> {
+fn parse(path: &Path, text: &str, origin: impl Fn(usize) -> Origin) -> Result<Vec<Setting>, ConfigErrors> {
     let lines = yaml::parse_document(text).map_err(|problems| {
         let error = |problem: yaml::Problem| ConfigError::Yaml {
             path: path.to_owned(),
@@ -177,7 +173,6 @@ fn parse(
         };
         ConfigErrors(problems.into_iter().map(error).collect())
     })?;
-    let setting =
-        |line: yaml::Line| Setting { key: line.key, value: line.value, origin: origin(line.line) };
+    let setting = |line: yaml::Line| Setting { key: line.key, value: line.value, origin: origin(line.line) };
     Ok(lines.into_iter().map(setting).collect())
 }

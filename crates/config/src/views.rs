@@ -73,9 +73,7 @@ impl TopologyView {
             message_timeouts_enabled: config.get_bool("topology.enable.message.timeouts"),
             tracking: config.get_int("topology.acker.executors") != Some(0),
             debug: config.get_bool("topology.debug"),
-            tick: config
-                .get_duration("topology.tick.tuple.freq.secs")
-                .filter(|period| !period.is_zero()),
+            tick: config.get_duration("topology.tick.tuple.freq.secs").filter(|period| !period.is_zero()),
             load_aware: !config.get_bool("topology.disable.loadaware.messaging"),
             error_throttle_interval: time("topology.error.throttle.interval.secs"),
             max_errors_per_interval: count("topology.max.error.report.per.interval"),
@@ -94,17 +92,12 @@ impl Config {
     /// # Errors
     /// What [`Config::layer`] refuses, and Storm's keys that hold only for the whole topology
     /// (Storm ignores those).
-    pub fn for_component(
-        &self,
-        component: &str,
-        values: &Map<String, Value>,
-    ) -> Result<Self, ConfigErrors> {
+    pub fn for_component(&self, component: &str, values: &Map<String, Value>) -> Result<Self, ConfigErrors> {
         let origin = Origin::Component { component: component.to_owned() };
         let mut config = self.clone();
         let layered = config.layer(&origin, values);
-        let whole = |key: &&String| {
-            keys::find(key).is_some_and(|known| known.has_meaning() && !known.per_component)
-        };
+        let whole =
+            |key: &&String| keys::find(key).is_some_and(|known| known.has_meaning() && !known.per_component);
         let refused = values
             .keys()
             .filter(whole)

@@ -34,8 +34,7 @@ pub(crate) fn parse_document(text: &str) -> Result<Vec<Line>, Vec<Problem>> {
     match root {
         Value::Null => Ok(Vec::new()),
         Value::Object(map) => {
-            let line =
-                |(key, value)| Line { line: lines.get(&key).copied().unwrap_or(1), key, value };
+            let line = |(key, value)| Line { line: lines.get(&key).copied().unwrap_or(1), key, value };
             let mut document: Vec<_> = map.into_iter().map(line).collect();
             // The map is sorted by key; messages shall follow the file.
             document.sort_by_key(|line| line.line);
@@ -190,8 +189,7 @@ impl Reader {
                             return Err("has a list or map for a key: use a string".into());
                         }
                         other => {
-                            let reason =
-                                format!("has {} for a key: put it in quotes", found(&other));
+                            let reason = format!("has {} for a key: put it in quotes", found(&other));
                             self.problems.push(Problem { line, reason });
                             other.to_string()
                         }
@@ -252,8 +250,7 @@ fn number(text: &str) -> Option<Value> {
     }
     let mut start = unsigned.chars();
     let digit = start.next().is_some_and(|c| c.is_ascii_digit() || c == '.');
-    let leading_zero =
-        unsigned.starts_with('0') && start.next().is_some_and(|c| c.is_ascii_digit());
+    let leading_zero = unsigned.starts_with('0') && start.next().is_some_and(|c| c.is_ascii_digit());
     if !digit || leading_zero {
         return None;
     }

@@ -35,10 +35,8 @@ fn each_layer_beats_the_one_before() {
     let dir = tempfile::tempdir().unwrap();
     let storm_yaml = dir.path().join("storm.yaml");
     let topology_file = dir.path().join("topology.yaml");
-    fs::write(&storm_yaml, "topology.workers: 2\nui.port: 1\nui.title: a\ntopology.priority: 1\n")
-        .unwrap();
-    fs::write(&topology_file, "# one\ntopology.workers: 5\ntopology.parallelism.split: 3\n")
-        .unwrap();
+    fs::write(&storm_yaml, "topology.workers: 2\nui.port: 1\nui.title: a\ntopology.priority: 1\n").unwrap();
+    fs::write(&topology_file, "# one\ntopology.workers: 5\ntopology.parallelism.split: 3\n").unwrap();
     let mut sources = Sources::local(
         [
             env("STORM_RS_CONF", storm_yaml.to_str().unwrap()),
@@ -107,25 +105,16 @@ fn yaml_problems_name_file_and_line() {
     );
     check_yaml(
         "topology.workers: 1\ntopology.workers: 2\n",
-        expect![
-            "storm.yaml, line 2, has the key 'topology.workers' twice, first in line 1: remove one"
-        ],
+        expect!["storm.yaml, line 2, has the key 'topology.workers' twice, first in line 1: remove one"],
     );
-    check_yaml(
-        "6700: x\n",
-        expect!["storm.yaml, line 1, has the number 6700 for a key: put it in quotes"],
-    );
+    check_yaml("6700: x\n", expect!["storm.yaml, line 1, has the number 6700 for a key: put it in quotes"]);
     check_yaml(
         "- a\n",
-        expect![[
-            r#"storm.yaml, line 1, holds the list ["a"], not a map: write 'key: value' lines"#
-        ]],
+        expect![[r#"storm.yaml, line 1, holds the list ["a"], not a map: write 'key: value' lines"#]],
     );
     check_yaml(
         "a: [1\n",
-        expect![
-            "storm.yaml, line 2, is not YAML: while parsing a flow sequence, expected ',' or ']'"
-        ],
+        expect!["storm.yaml, line 2, is not YAML: while parsing a flow sequence, expected ',' or ']'"],
     );
 }
 

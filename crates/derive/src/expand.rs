@@ -6,8 +6,8 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Data, DeriveInput, Error, Field, Fields, GenericParam, Generics, Lifetime,
-    LifetimeParam, LitStr, Result, Type, parse_quote,
+    Attribute, Data, DeriveInput, Error, Field, Fields, GenericParam, Generics, Lifetime, LifetimeParam,
+    LitStr, Result, Type, parse_quote,
 };
 
 #[cfg(test)]
@@ -48,7 +48,8 @@ fn columns(input: &DeriveInput) -> Result<Vec<Column<'_>>> {
                 return Err(Error::new_spanned(fields, message));
             }
             Fields::Unit => {
-                let message = "Row cannot be derived for a struct without a list of fields: write `{}` or emit `()`";
+                let message =
+                    "Row cannot be derived for a struct without a list of fields: write `{}` or emit `()`";
                 return Err(Error::new_spanned(&input.ident, message));
             }
         },
@@ -102,9 +103,7 @@ fn attributes(attributes: &[Attribute]) -> Result<(Option<LitStr>, bool)> {
                 }
                 rename = Some(name);
             } else {
-                return Err(
-                    meta.error("unknown attribute: expected `rename = \"name\"` or `opaque`")
-                );
+                return Err(meta.error("unknown attribute: expected `rename = \"name\"` or `opaque`"));
             }
             Ok(())
         })?;
@@ -200,7 +199,8 @@ fn tuple_lifetime(generics: &mut Generics) -> Result<Lifetime> {
     match (own.next(), own.next()) {
         (Some(lifetime), None) => Ok(lifetime.lifetime.clone()),
         (_, Some(second)) => {
-            let message = "Row can be derived with at most one lifetime: that of the tuple a struct is read from";
+            let message =
+                "Row can be derived with at most one lifetime: that of the tuple a struct is read from";
             Err(Error::new_spanned(second, message))
         }
         (None, None) => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use storm_model::TaskId;
 use storm_topology::FailCause;
 
@@ -53,6 +53,8 @@ struct PendingAcks {
     /// Every entry of edges by tree, once the lane was found full: then nothing may be held twice,
     /// so that what is held is bounded by the trees that are pending.
     overflow: FxHashMap<(TaskId, u64), u32>,
+    /// Fails and resets that are held, once the lane was found full.
+    told: FxHashSet<(TaskId, u64, bool)>,
     is_refused: bool,
     is_dirty: bool,
 }
@@ -98,7 +100,7 @@ impl AckOutbox {
 
     fn push(&mut self, entry: AckEntry) {
         if let Some((_, pending)) = self.pending(entry.task) {
-            pending.entries.push(entry);
+            pending.push(entry);
         }
     }
 
@@ -124,6 +126,7 @@ impl AckOutbox {
         match self.directory[executor].send_acks(AckParcel { entries, origin: self.me }) {
             Ok(()) => {
                 pending.overflow.clear();
+                pending.told.clear();
                 pending.is_refused = false;
                 // The table may point anywhere: an entry is checked before it is folded into.
                 pending.is_dirty = !pending.entries.is_empty();
@@ -156,6 +159,7 @@ impl PendingAcks {
             entries: Vec::new(),
             table: [0; TABLE],
             overflow: FxHashMap::default(),
+            told: FxHashSet::default(),
             is_refused: false,
             is_dirty: false,
         }
@@ -178,6 +182,14 @@ impl PendingAcks {
         }
         *place = self.entries.len() as u32;
         self.entries.push(AckEntry { task, root, news: News::Edges(edges) });
+    }
+
+    /// A fail, or a plea for time: once per tree while the lane is full.
+    fn push(&mut self, entry: AckEntry) {
+        let is_reset = entry.news == News::ResetTimeout;
+        if !self.is_refused || self.told.insert((entry.task, entry.root, is_reset)) {
+            self.entries.push(entry);
+        }
     }
 
     #[cold]

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use storm_model::{ComponentKind, TaskId, Time};
 use storm_row::{Batch, Cursor, RowBuilder};
-use storm_topology::{Bolt, BoltError, BoltOutput, ComponentError, EmitError, FailCause, RetainedHome, TaskHook, Tuple};
+use storm_topology::{
+    Bolt, BoltError, BoltOutput, ComponentError, EmitError, FailCause, RetainedHome, TaskHook, Tuple,
+};
 
 use crate::acks::AckOutbox;
 use crate::credit::Grant;
@@ -213,12 +215,18 @@ impl BoltExecutor {
         for rank in 0..self.tasks.len() {
             if self.tasks[rank].bolt.is_none() {
                 self.rebuild(rank, now);
+                if self.tasks[rank].bolt.is_some() {
+                    // The pause for what failed before is over.
+                    self.state.paused_until = None;
+                }
             }
         }
         self.state.paused_until.is_some()
     }
 
     fn end_step(&mut self, now: Time) -> Step {
+        // Joins the queue for credit, unless there is some by now.
+        self.emitter.outbox.retry();
         let is_held = self.emitter.outbox.is_blocked() || self.state.paused_until.is_some();
         let has_input = self.has_input();
         self.state.was_busy = has_input || self.state.step_rows > 0;
@@ -226,8 +234,13 @@ impl BoltExecutor {
             self.publish();
             return Step::Busy;
         }
+        if !is_held && self.state.step_rows > 0 {
+            // The wait for input is none of the bolt's time; the wait for credit is.
+            self.keep_pace(self.port.clock.now());
+            self.state.was_busy = false;
+        }
         // About to wait: everything goes out first. That is why a DAG cannot wedge.
-        self.emitter.outbox.flush(now, true);
+        self.emitter.outbox.flush(now);
         self.acks.flush();
         self.publish();
         if self.directory.is_watched.load(std::sync::atomic::Ordering::SeqCst) {
@@ -248,7 +261,12 @@ impl BoltExecutor {
 
     fn publish(&self) {
         let address = &self.directory[self.me];
-        address.traffic.publish(self.emitter.outbox.sent(), self.state.taken, self.state.retained.len() as u64, 0);
+        address.traffic.publish(
+            self.emitter.outbox.sent(),
+            self.state.taken,
+            self.state.retained.len() as u64,
+            0,
+        );
     }
 
     /// Measures the last step and sizes the window by it.
@@ -430,7 +448,19 @@ impl BoltExecutor {
         } = self;
         let outputs = emitter.outputs.clone();
         let first = maker.executor.first.0;
-        let BoltState { retained, doomed, data, looped, progress, running, row_of, step_rows, returned, taken, .. } = state;
+        let BoltState {
+            retained,
+            doomed,
+            data,
+            looped,
+            progress,
+            running,
+            row_of,
+            step_rows,
+            returned,
+            taken,
+            ..
+        } = state;
         let is_loop = looped.parcel.is_some();
         let (hand, source) = if is_loop { (looped, Source::Looped) } else { (data, Source::Data) };
         let Some(parcel) = &hand.parcel else { return };
@@ -525,8 +555,8 @@ impl BoltExecutor {
         let task = &mut self.tasks[rank];
         task.incarnation += 1;
         // Before the next instance is made: it may want what the old one holds.
-        let old = (task.bolt.take(), std::mem::take(&mut task.hooks));
-        panics::forgive(|| drop(old));
+        panics::forgive_drops(task.bolt.take().into_iter());
+        panics::forgive_drops(task.hooks.drain(..));
         match prepare(&self.maker, &self.factory, task.id, task.incarnation) {
             Ok((bolt, hooks)) => (task.bolt, task.hooks) = (Some(bolt), hooks),
             Err(error) => {
@@ -535,24 +565,27 @@ impl BoltExecutor {
             }
         }
         if let Some(pause) = pause_after(self.tasks[rank].panics) {
-            self.state.paused_until = Some(now + pause);
+            let until = now + pause;
+            self.state.paused_until = Some(self.state.paused_until.map_or(until, |p| p.max(until)));
         }
     }
 
     fn stop(&mut self, now: Time) {
         for task in &mut self.tasks {
-            if let Err(panic) = panics::guard(|| {
-                task.bolt.iter_mut().for_each(|b| b.cleanup());
-                task.hooks.iter_mut().for_each(|h| h.cleanup());
-            }) {
+            if let Err(panic) = panics::guard(|| task.bolt.iter_mut().for_each(|b| b.cleanup())) {
                 self.port.report_as(ErrorKind::Panicked, task.id, panic.to_string());
             }
+            task.hooks.iter_mut().for_each(|h| panics::forgive(|| h.cleanup()));
         }
-        self.emitter.outbox.flush(now, true);
+        self.emitter.outbox.flush(now);
         self.acks.flush();
-        // Destructors are user code, too.
-        let tasks = std::mem::take(&mut self.tasks);
-        panics::forgive(|| drop(tasks));
+        for task in self.tasks.drain(..) {
+            panics::forgive_drops(task.bolt.into_iter());
+            panics::forgive_drops(task.hooks.into_iter());
+        }
+        while let Some(message) = self.lanes.messages.take() {
+            panics::forgive(|| drop(message));
+        }
     }
 
     fn rank(&self, task: TaskId) -> usize {

@@ -91,7 +91,11 @@ impl Account {
         let mut s = self.lock();
         s.out.rows -= grant.rows;
         s.out.bytes -= grant.bytes;
-        debug_assert!(s.out.rows >= 0 && s.out.bytes >= 0, "more credit came back than was drawn: {:?}", s.out);
+        debug_assert!(
+            s.out.rows >= 0 && s.out.bytes >= 0,
+            "more credit came back than was drawn: {:?}",
+            s.out
+        );
         s.wake(wake);
     }
 

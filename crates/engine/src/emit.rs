@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use storm_model::{StreamId, TaskId, Time};
-use storm_row::{Anchor, Header, RowRef, Values, row_bytes};
+use storm_row::{Anchor, Header, MAX_ANCHORS, RowRef, Values, row_bytes};
 use storm_topology::{
     AnchorTo, Anchoring, BoltSink, ComponentError, EmitError, FailCause, Outputs, Resolution, Retained,
     RetainedHome, SpoutSink, TaskHook, Tuple,
@@ -81,7 +81,7 @@ impl Emitter {
 
     #[inline]
     fn check_room(&self, anchors: usize, values: Values<'_>) -> Result<(), EmitError> {
-        let bytes = row_bytes(anchors, values);
+        let bytes = row_bytes(anchors, values) * self.scratch.to.len();
         if let Some((waiting_bytes, budget_bytes)) = self.outbox.over_budget(bytes) {
             let component = self.outputs.component.clone();
             let row_bytes = bytes as u64;
@@ -256,10 +256,21 @@ impl BoltCall<'_> {
                     Some(retained.key())
                 }
             };
-            // A tuple named twice is one anchor.
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
+            keys.push(key);
+        }
+        // A tuple named twice is one anchor.
+        keys.sort_unstable();
+        keys.dedup();
+        let trees: usize = keys
+            .iter()
+            .map(|key| match key {
+                None => self.input.map_or(0, |i| i.anchor_count()),
+                Some(key) => self.retained.get(*key).map_or(0, |e| e.anchors.len()),
+            })
+            .sum();
+        if trees > MAX_ANCHORS {
+            let component = self.emitter.outputs.component.clone();
+            return Err(EmitError::TooManyAnchors { component, trees, max: MAX_ANCHORS });
         }
         self.emit_anchored_to(stream, values, &keys);
         Ok(())
@@ -278,15 +289,16 @@ impl BoltCall<'_> {
                         // Once acked or failed, the input anchors nothing.
                         let Some(input) = input.filter(|_| state == InputState::Open) else { continue };
                         *input_edges ^= edge;
-                        input.anchors().for_each(|a| merge(out, a, edge));
+                        out.extend(input.anchors().map(|a| Anchor { edge, ..a }));
                     }
                     Some(key) => {
                         let Some(entry) = retained.get(*key) else { continue };
                         entry.edges ^= edge;
-                        entry.anchors.iter().for_each(|a| merge(out, *a, edge));
+                        out.extend(entry.anchors.iter().map(|a| Anchor { edge, ..*a }));
                     }
                 }
             }
+            merge(out);
         });
     }
 
@@ -296,7 +308,14 @@ impl BoltCall<'_> {
         let mut anchors: Vec<Anchor> = Vec::new();
         match anchoring {
             Anchoring::None => {}
-            Anchoring::Input => anchors.extend(self.input.iter().flat_map(|i| i.anchors())),
+            Anchoring::Input => match self.progress.state {
+                InputState::Open => anchors.extend(self.input.iter().flat_map(|i| i.anchors())),
+                InputState::Retained(key) => {
+                    anchors.extend(self.retained.get(key).iter().flat_map(|e| &e.anchors));
+                }
+                // What is settled anchors nothing.
+                InputState::None | InputState::Settled => {}
+            },
             Anchoring::To(to) => {
                 for to in to {
                     match to {
@@ -320,11 +339,19 @@ impl BoltCall<'_> {
     }
 }
 
-fn merge(out: &mut Vec<Anchor>, anchor: Anchor, edge: u64) {
-    match out.iter_mut().find(|a| a.root == anchor.root && a.task == anchor.task) {
-        Some(same) => same.edge ^= edge,
-        None => out.push(Anchor { edge, ..anchor }),
+/// One anchor per tree: the XOR of its edges.
+fn merge(anchors: &mut Vec<Anchor>) {
+    if anchors.len() < 2 {
+        return;
     }
+    anchors.sort_unstable_by_key(|a| (a.task, a.root));
+    anchors.dedup_by(|later, kept| {
+        let is_same = (later.task, later.root) == (kept.task, kept.root);
+        if is_same {
+            kept.edge ^= later.edge;
+        }
+        is_same
+    });
 }
 
 impl BoltSink for BoltCall<'_> {
@@ -337,7 +364,9 @@ impl BoltSink for BoltCall<'_> {
         values: Values<'_>,
     ) -> Result<(), EmitError> {
         let anchor_count = match (anchoring, self.input) {
-            (Anchoring::Input, Some(input)) if self.progress.state == InputState::Open => input.anchor_count(),
+            (Anchoring::Input, Some(input)) if self.progress.state == InputState::Open => {
+                input.anchor_count()
+            }
             _ => 0,
         };
         match self.emitter.route(self.rank, stream, task, anchor_count, values) {

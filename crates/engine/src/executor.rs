@@ -85,8 +85,10 @@ pub(crate) fn stream_counts(emitter: &Emitter, outputs: &Outputs, rank: usize) -
     let routes = &emitter.routes[rank].streams;
     let count = |(route, spec): (&crate::routing::StreamRoute, &storm_model::StreamSpec)| {
         let stream: StreamId = spec.id.clone();
-        let edge =
-            |e: &crate::routing::Edge| EdgeCount { component: e.component.clone(), transferred: e.transferred };
+        let edge = |e: &crate::routing::Edge| EdgeCount {
+            component: e.component.clone(),
+            transferred: e.transferred,
+        };
         StreamCount { stream, emitted: route.emitted, edges: route.edges.iter().map(edge).collect() }
     };
     routes.iter().zip(&outputs.streams).map(count).collect()

@@ -7,6 +7,7 @@ use storm_topology::Clock;
 
 use crate::executor::{StartError, Step};
 use crate::lanes::Lanes;
+use crate::panics;
 use crate::run::Event;
 use crate::wiring::Wiring;
 
@@ -39,10 +40,13 @@ pub(crate) fn start(
             match executor.step(now) {
                 Step::Busy => {}
                 Step::Wait(None) => park(),
-                Step::Wait(Some(until)) => park_timeout(until.since(now)),
+                // The step itself took some of the time.
+                Step::Wait(Some(until)) => park_timeout(until.since(clock.now())),
                 Step::Ended => break,
             }
         }
+        // Groupings are user code, too.
+        panics::forgive(|| drop(executor));
     })
 }
 

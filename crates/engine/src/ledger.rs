@@ -45,6 +45,8 @@ pub struct Ledger {
     tick: Duration,
     last_tick: u32,
     late: u64,
+    /// Trees may have a deadline although there is no timeout.
+    is_hastened: bool,
 }
 
 /// A tree that has ended.
@@ -74,6 +76,7 @@ impl Ledger {
             tick: tick.max(Duration::from_millis(1)),
             last_tick: 0,
             late: 0,
+            is_hastened: false,
         }
     }
 
@@ -166,7 +169,7 @@ impl Ledger {
     /// When [`expire`](Ledger::expire) is to be called next; `None` while nothing can expire.
     pub fn next_expiry(&self) -> Option<Time> {
         let tick = self.tick.as_nanos() as u64;
-        (self.pending > 0 && self.timeout.is_some())
+        (self.pending > 0 && (self.timeout.is_some() || self.is_hastened))
             .then(|| Time::from_nanos((u64::from(self.last_tick) + 1) * tick))
     }
 
@@ -174,6 +177,7 @@ impl Ledger {
     /// worker, and there is no use in waiting for the whole timeout.
     pub fn hasten(&mut self, now: Time, left: Duration) {
         let deadline = self.ticks(now + left) + 1;
+        self.is_hastened = true;
         for d in self.deadlines.iter_mut().filter(|d| **d != FREE) {
             *d = (*d).min(deadline);
         }
@@ -194,9 +198,8 @@ impl Ledger {
     fn find(&mut self, root: u64) -> Option<u32> {
         let slot = slot_of(root);
         let i = slot as usize;
-        let is_pending = i < self.values.len()
-            && self.deadlines[i] != FREE
-            && self.generations[i] == root >> SLOT_BITS;
+        let is_pending =
+            i < self.values.len() && self.deadlines[i] != FREE && self.generations[i] == root >> SLOT_BITS;
         if is_pending {
             return Some(slot);
         }

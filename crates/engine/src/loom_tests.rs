@@ -78,13 +78,15 @@ fn quiet_is_only_seen_when_nothing_is_on_its_way() {
         let traffic = Arc::new([Traffic::default(), Traffic::default(), Traffic::default()]);
         let lanes = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
         let done = Arc::new(AtomicU64::new(0));
-        // The spout has one tree pending while its row is on its way; here it is untracked.
+        // An untracked row of a spout that has no more to come.
         traffic[0].publish(1, 0, 0, 0);
         lanes[0].store(true, Ordering::SeqCst);
         let middle = {
             let (traffic, lanes) = (traffic.clone(), lanes.clone());
             thread::spawn(move || {
                 if lanes[0].swap(false, Ordering::SeqCst) {
+                    // A full batch leaves in the middle of a step.
+                    traffic[1].publish_sent(1);
                     lanes[1].store(true, Ordering::SeqCst);
                     traffic[1].publish(1, 1, 0, 0);
                 }

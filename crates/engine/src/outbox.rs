@@ -148,7 +148,7 @@ impl Outbox {
         let bytes = row_bytes(anchors.len(), values);
         if link.looped {
             self.directory.budget.enter_loop(bytes);
-        } else if !link.backlog.is_empty() || !link.cover(bytes, self.me, &self.directory) {
+        } else if !link.backlog.is_empty() || !link.cover(bytes, None, &self.directory) {
             if link.backlog.is_empty() {
                 self.blocked += 1;
             }
@@ -162,48 +162,42 @@ impl Outbox {
             self.dirty.push(at as u32);
         }
         if link.is_full() {
-            link.send(self.me, &self.directory, &self.empties);
+            link.send(self.me, self.sent, &self.directory, &self.empties);
         }
     }
 
-    /// Tries to draw credit for the rows that wait, and moves them on as far as it goes.
+    /// Tries to draw credit for the rows that wait, and moves them on as far as it goes. Only here,
+    /// and not while user code runs, does the executor join the queue for credit: its turn may come
+    /// at once.
     pub(crate) fn retry(&mut self) {
         if self.blocked == 0 {
             return;
         }
         for (at, link) in self.links.iter_mut().enumerate().filter(|(_, l)| !l.backlog.is_empty()) {
-            if link.drain_backlog(self.me, &self.directory, &self.empties) {
+            if link.drain_backlog(self.me, self.sent, &self.directory, &self.empties) {
                 self.blocked -= 1;
             }
-            if !link.is_dirty && (!link.open.is_empty() || link.grant.rows > 0) {
+            if !link.is_dirty && (!link.open.is_empty() || link.grant != Grant::default()) {
                 link.is_dirty = true;
                 self.dirty.push(at as u32);
             }
         }
     }
 
-    /// Sends every open batch. Before its executor waits, credit that was not used goes back.
-    pub(crate) fn flush(&mut self, now: Time, is_waiting: bool) {
+    /// Sends every open batch, and returns the credit that was drawn and not used.
+    pub(crate) fn flush(&mut self, now: Time) {
         self.last_flush = now;
-        let mut kept = 0;
-        for i in 0..self.dirty.len() {
-            let at = self.dirty[i];
+        for at in self.dirty.drain(..) {
             let link = &mut self.links[at as usize];
+            link.is_dirty = false;
             if !link.open.is_empty() {
-                link.send(self.me, &self.directory, &self.empties);
+                link.send(self.me, self.sent, &self.directory, &self.empties);
             }
-            if is_waiting && link.grant != Grant::default() {
+            if link.grant != Grant::default() {
                 let unused = std::mem::take(&mut link.grant);
                 self.directory[link.to].account.give_back(unused, &mut self.wake);
             }
-            if link.grant == Grant::default() {
-                link.is_dirty = false;
-            } else {
-                self.dirty[kept] = at;
-                kept += 1;
-            }
         }
-        self.dirty.truncate(kept);
         self.directory.wake_all(&mut self.wake);
     }
 
@@ -212,7 +206,7 @@ impl Outbox {
     pub(crate) fn flush_if_old(&mut self, now: Time) -> bool {
         let is_old = now.since(self.last_flush) >= MAX_AGE;
         if is_old {
-            self.flush(now, false);
+            self.flush(now);
         }
         is_old
     }
@@ -224,11 +218,12 @@ impl Link {
         self.open.row_count() >= BATCH_ROWS || self.open.byte_len() >= BATCH_BYTES
     }
 
-    /// Takes credit for one row out of the grant, drawing a new one if need be.
+    /// Takes credit for one row out of the grant, drawing a new one if need be. `queue`: who joins
+    /// the queue when there is none.
     #[inline]
-    fn cover(&mut self, bytes: usize, me: u32, directory: &Directory) -> bool {
+    fn cover(&mut self, bytes: usize, queue: Option<u32>, directory: &Directory) -> bool {
         let enough = self.grant.rows >= 1 && self.grant.bytes >= bytes as i64;
-        if !enough && !self.refill(bytes, me, directory) {
+        if !enough && !self.refill(bytes, queue, directory) {
             return false;
         }
         self.grant.rows -= 1;
@@ -237,7 +232,7 @@ impl Link {
     }
 
     #[cold]
-    fn refill(&mut self, bytes: usize, me: u32, directory: &Directory) -> bool {
+    fn refill(&mut self, bytes: usize, queue: Option<u32>, directory: &Directory) -> bool {
         let account = &directory[self.to].account;
         // The rest of a grant is too small: return it first, so that a large row can find the
         // account empty.
@@ -246,7 +241,11 @@ impl Link {
             account.give_back(std::mem::take(&mut self.grant), &mut wake);
             directory.wake_all(&mut wake);
         }
-        match account.draw(bytes, me) {
+        let drawn = match queue {
+            Some(me) => account.draw(bytes, me),
+            None => account.try_draw(bytes),
+        };
+        match drawn {
             Some(grant) => {
                 self.grant = grant;
                 true
@@ -264,12 +263,12 @@ impl Link {
     }
 
     /// True when nothing is left.
-    fn drain_backlog(&mut self, me: u32, directory: &Directory, empties: &Lane<Batch>) -> bool {
+    fn drain_backlog(&mut self, me: u32, sent: u64, directory: &Directory, empties: &Lane<Batch>) -> bool {
         while let Some(batch) = self.backlog.pop_front() {
             let mut cursor = self.front;
             while let Some(row) = batch.peek(cursor) {
                 let bytes = row_len(row);
-                if !self.cover(bytes, me, directory) {
+                if !self.cover(bytes, Some(me), directory) {
                     self.front = cursor;
                     self.backlog.push_front(batch);
                     return false;
@@ -280,7 +279,7 @@ impl Link {
                 let _ = batch.next(&mut cursor);
                 if self.is_full() {
                     // A batch this full goes, so that `open` stays one batch.
-                    self.send(me, directory, empties);
+                    self.send(me, sent, directory, empties);
                 }
             }
             self.front = Cursor::default();
@@ -288,7 +287,8 @@ impl Link {
         true
     }
 
-    fn send(&mut self, me: u32, directory: &Directory, empties: &Lane<Batch>) {
+    fn send(&mut self, me: u32, sent: u64, directory: &Directory, empties: &Lane<Batch>) {
+        directory[me].traffic.publish_sent(sent);
         let empty = empties.take().unwrap_or_default();
         let batch = std::mem::replace(&mut self.open, empty);
         directory[self.to].send(Parcel { batch, origin: me }, self.looped);

@@ -48,6 +48,12 @@ pub(crate) fn forgive(user_code: impl FnOnce()) {
     }
 }
 
+/// Drops things of users, each for itself: two destructors that panic in one unwinding would abort
+/// the process.
+pub(crate) fn forgive_drops<T>(things: impl Iterator<Item = T>) {
+    things.for_each(|thing| forgive(|| drop(thing)));
+}
+
 #[cold]
 fn note(payload: &Box<dyn Any + Send>) -> Panic {
     let text = payload.downcast_ref::<&str>().map(|s| (*s).to_owned());

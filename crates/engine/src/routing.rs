@@ -90,7 +90,11 @@ impl StreamRoute {
             grouping
                 .choose(&mut chooser, source, values, tasks, has_credit, ranks)
                 .map_err(|e| RouteError::Choose(e, component.clone()))?;
-            to.extend(ranks.iter().map(|&rank| Destination { task: tasks[rank as usize], link: links[rank as usize] }));
+            to.extend(
+                ranks
+                    .iter()
+                    .map(|&rank| Destination { task: tasks[rank as usize], link: links[rank as usize] }),
+            );
         }
         Ok(())
     }
@@ -127,11 +131,7 @@ impl StreamRoute {
 
 /// The user's error for a choice that failed.
 #[cold]
-pub(crate) fn emit_error(
-    error: RouteError,
-    outputs: &Outputs,
-    stream: u16,
-) -> EmitError {
+pub(crate) fn emit_error(error: RouteError, outputs: &Outputs, stream: u16) -> EmitError {
     let spec = &outputs.streams[usize::from(stream)];
     let (component, stream) = (outputs.component.clone(), spec.id.clone());
     match error {

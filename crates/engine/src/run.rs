@@ -65,7 +65,9 @@ pub enum RunError {
     #[error("a worker resource could not be made: {}", .0.chain())]
     Hook(ComponentError),
     /// The system refuses a thread.
-    #[error("thread {index} of {count} (one per executor) could not be started: {source}; lower the parallelism or raise the limit on threads")]
+    #[error(
+        "thread {index} of {count} (one per executor) could not be started: {source}; lower the parallelism or raise the limit on threads"
+    )]
     Thread {
         /// Which.
         index: usize,
@@ -190,6 +192,11 @@ impl Run {
         traffic::is_done(self.wiring.directory.iter().map(|a| &a.traffic))
     }
 
+    /// Whether all spouts are done or inactive and everything is processed.
+    pub fn is_complete(&self) -> bool {
+        traffic::is_complete(self.wiring.directory.iter().map(|a| &a.traffic))
+    }
+
     /// Whether nothing is on its way, pending or retained.
     pub fn is_quiet(&self) -> bool {
         traffic::is_quiet(self.wiring.directory.iter().map(|a| &a.traffic))
@@ -249,6 +256,15 @@ impl Run {
     fn tell_all(&self, mut control: impl FnMut() -> Control) {
         for address in self.wiring.directory.iter() {
             address.control(control());
+        }
+    }
+}
+
+impl Drop for Run {
+    /// Tells every executor to stop, and does not wait for it.
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            self.begin_stop();
         }
     }
 }

@@ -148,7 +148,9 @@ impl Snapshot {
         for executor in &self.executors {
             for t in &executor.tasks {
                 let (name, task) = (&executor.component, t.task);
-                if executor.kind == ComponentKind::Spout && t.tracked != t.acked + t.failed + t.pending + t.lost {
+                if executor.kind == ComponentKind::Spout
+                    && t.tracked != t.acked + t.failed + t.pending + t.lost
+                {
                     wrong.push(format!(
                         "{name} {task}: tracked {} is not acked {} + failed {} + pending {} + lost {}",
                         t.tracked, t.acked, t.failed, t.pending, t.lost
@@ -190,7 +192,8 @@ impl Snapshot {
         }
         for ((from, stream, to), (transferred, executed)) in edges {
             if transferred != executed {
-                wrong.push(format!("{from} -{stream}-> {to}: transferred {transferred}, executed {executed}"));
+                wrong
+                    .push(format!("{from} -{stream}-> {to}: transferred {transferred}, executed {executed}"));
             }
         }
     }

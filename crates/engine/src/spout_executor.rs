@@ -80,6 +80,10 @@ enum Mood {
     Ready,
     /// When woken, after an ack or fail, or at this moment.
     Idle(Option<Time>),
+    /// When woken, or at this moment.
+    Until(Time),
+    /// At this moment: it had an error, or keeps panicking.
+    Pause(Time),
     /// After a fail.
     Done,
     /// It has no prepared instance; another try at this moment.
@@ -184,12 +188,15 @@ impl SpoutTask {
         }
     }
 
-    fn idle(&mut self, now: Time, until: Option<Time>) {
-        let poll = (!self.has_waker).then(|| now + self.idle_pause);
-        self.mood = Mood::Idle(until.or(poll));
-        if until.is_none() {
-            self.idle_pause = (self.idle_pause * 2).min(MAX_IDLE);
-        }
+    fn idle(&mut self, now: Time) {
+        self.mood = Mood::Idle((!self.has_waker).then(|| now + self.idle_pause));
+        self.idle_pause = (self.idle_pause * 2).min(MAX_IDLE);
+    }
+
+    /// Something went wrong: not again without a pause.
+    fn pause(&mut self, now: Time) {
+        self.mood = Mood::Pause(now + self.error_pause);
+        self.error_pause = (self.error_pause * 2).min(MAX_ERROR_PAUSE);
     }
 }
 
@@ -214,14 +221,19 @@ impl SpoutExecutor {
     }
 
     fn end_step(&mut self, now: Time, has_more_acks: bool) -> Step {
-        let can_emit = (0..self.tasks.len()).any(|rank| self.may_emit(rank));
+        // Joins the queue for credit, unless there is some by now.
+        self.emitter.outbox.retry();
+        // A new instance is activated in the next step.
+        let is_new = |t: &SpoutTask| t.spout.is_some() && !t.is_activated;
+        let can_emit = (0..self.tasks.len()).any(|rank| self.may_emit(rank))
+            || self.is_running() && self.tasks.iter().any(is_new);
         self.state.was_busy = self.state.calls > 0;
         if can_emit || has_more_acks || !self.lanes.control.is_empty() {
             self.publish();
             return Step::Busy;
         }
         // About to wait: everything goes out first. That is why a DAG cannot wedge.
-        self.emitter.outbox.flush(now, true);
+        self.emitter.outbox.flush(now);
         if self.state.calls > 0 {
             // The wait that follows is none of the spout's time.
             self.keep_pace(self.port.clock.now());
@@ -234,7 +246,7 @@ impl SpoutExecutor {
         let mut until = None;
         for task in &self.tasks {
             until = earlier(until, task.ledger.next_expiry());
-            if let Mood::Idle(Some(at)) | Mood::Broken(at) = task.mood
+            if let Mood::Idle(Some(at)) | Mood::Until(at) | Mood::Pause(at) | Mood::Broken(at) = task.mood
                 && self.is_running()
             {
                 until = earlier(until, Some(at));
@@ -395,7 +407,8 @@ impl SpoutExecutor {
         for rank in 0..self.tasks.len() {
             let is_woken = self.directory[self.me].take_woken(rank);
             match self.tasks[rank].mood {
-                Mood::Idle(until) if is_woken || until.is_some_and(|t| t <= now) => {
+                Mood::Idle(_) | Mood::Until(_) if is_woken => self.tasks[rank].mood = Mood::Ready,
+                Mood::Idle(Some(at)) | Mood::Until(at) | Mood::Pause(at) if at <= now => {
                     self.tasks[rank].mood = Mood::Ready;
                 }
                 Mood::Broken(at) if at <= now => self.rebuild(rank, now),
@@ -471,16 +484,18 @@ impl SpoutExecutor {
             Ok(Next::Emitted) if emits > 0 => {
                 task.idle_pause = MIN_IDLE;
                 task.error_pause = MAX_ERROR_PAUSE / 16;
-                task.panics = 0;
+                // A spout that panics when it is told of acks has not succeeded by emitting.
+                if *call.tracked == 0 {
+                    task.panics = 0;
+                }
             }
             // It said so, but it did not: as if idle, or it would spin.
             Ok(Next::Emitted) => task.mood = Mood::Idle(Some(now + MIN_IDLE)),
-            Ok(Next::Idle) => task.idle(now, None),
-            Ok(Next::Until(time)) => task.idle(now, Some(time)),
+            Ok(Next::Idle) => task.idle(now),
+            Ok(Next::Until(time)) => task.mood = Mood::Until(time),
             Ok(Next::Done) => task.mood = Mood::Done,
             Err(error) => {
-                task.mood = Mood::Idle(Some(now + task.error_pause));
-                task.error_pause = (task.error_pause * 2).min(MAX_ERROR_PAUSE);
+                task.pause(now);
                 self.port.report(task.id, &error);
             }
         }
@@ -489,8 +504,7 @@ impl SpoutExecutor {
             // It may be emitted again, and be refused again: not without a pause.
             let refused = task.spout.as_mut().map_or(0, |s| s.fail_refused());
             if refused > 0 || task.mood == Mood::Ready {
-                task.mood = Mood::Idle(Some(now + task.error_pause));
-                task.error_pause = (task.error_pause * 2).min(MAX_ERROR_PAUSE);
+                task.pause(now);
             }
         }
     }
@@ -505,8 +519,9 @@ impl SpoutExecutor {
     ) {
         let task = &mut self.tasks[rank];
         let Some(spout) = task.spout.as_deref_mut() else { return };
-        if let Err(panic) = panics::guard(|| user_code(task.id, spout, &mut task.hooks)) {
-            self.recover(rank, panic, now);
+        match panics::guard(|| user_code(task.id, spout, &mut task.hooks)) {
+            Ok(()) => task.panics = 0,
+            Err(panic) => self.recover(rank, panic, now),
         }
     }
 
@@ -527,14 +542,14 @@ impl SpoutExecutor {
         task.incarnation += 1;
         task.is_activated = false;
         // Before the next instance is made: it may want what the old one holds.
-        let old = (task.spout.take(), std::mem::take(&mut task.hooks));
-        panics::forgive(|| drop(old));
+        panics::forgive_drops(task.spout.take().into_iter());
+        panics::forgive_drops(task.hooks.drain(..));
         match open(&self.maker, &self.factory, task.id, task.incarnation) {
             Ok((spout, hooks, has_waker)) => {
                 (task.spout, task.hooks) = (Some(spout), hooks);
                 task.has_waker = has_waker;
                 let pause = pause_after(task.panics);
-                task.mood = pause.map_or(Mood::Ready, |p| Mood::Idle(Some(now + p)));
+                task.mood = pause.map_or(Mood::Ready, |p| Mood::Pause(now + p));
             }
             Err(error) => {
                 task.panics = task.panics.max(PATIENCE) + 1;
@@ -546,17 +561,16 @@ impl SpoutExecutor {
 
     fn stop(&mut self, now: Time) {
         for task in &mut self.tasks {
-            if let Err(panic) = panics::guard(|| {
-                task.spout.iter_mut().for_each(|s| s.close());
-                task.hooks.iter_mut().for_each(|h| h.cleanup());
-            }) {
+            if let Err(panic) = panics::guard(|| task.spout.iter_mut().for_each(|s| s.close())) {
                 self.port.report_as(ErrorKind::Panicked, task.id, panic.to_string());
             }
+            task.hooks.iter_mut().for_each(|h| panics::forgive(|| h.cleanup()));
         }
-        self.emitter.outbox.flush(now, true);
-        // Destructors are user code, too.
-        let tasks = std::mem::take(&mut self.tasks);
-        panics::forgive(|| drop(tasks));
+        self.emitter.outbox.flush(now);
+        for task in self.tasks.drain(..) {
+            panics::forgive_drops(task.spout.into_iter());
+            panics::forgive_drops(task.hooks.into_iter());
+        }
     }
 
     fn snapshot(&self) -> ExecutorSnapshot {

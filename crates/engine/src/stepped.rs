@@ -73,7 +73,7 @@ impl Stepped {
     /// Steps until every spout is done and everything is processed; false if that is not so at
     /// virtual time `until`.
     pub fn run_to_end(&mut self, until: Time) -> bool {
-        self.run_while(until, |s| !(s.is_done() && s.is_quiet()))
+        self.run_while(until, |s| !s.is_complete())
     }
 
     /// Steps until virtual time `until`.
@@ -135,6 +135,11 @@ impl Stepped {
     /// Whether all spouts are done or inactive.
     pub fn is_done(&self) -> bool {
         traffic::is_done(self.wiring.directory.iter().map(|a| &a.traffic))
+    }
+
+    /// Whether all spouts are done or inactive and everything is processed.
+    pub fn is_complete(&self) -> bool {
+        traffic::is_complete(self.wiring.directory.iter().map(|a| &a.traffic))
     }
 
     /// Whether nothing is on its way, pending or retained.

@@ -8,10 +8,13 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use storm_model::cycles::closing_edges;
 use storm_model::tasks::executors;
-use storm_model::{ComponentId, ComponentKind, ExecutorId, GroupingSpec, InputSpec, StreamSpec, TaskId, TaskTable};
+use storm_model::{
+    ComponentId, ComponentKind, ExecutorId, GroupingSpec, InputSpec, StreamSpec, TaskId, TaskTable,
+};
 use storm_row::RowBuilder;
 use storm_topology::{
-    Clock, ComponentError, Factory, GroupingEdge, Outputs, Resources, RetainedHome, Topology, WorkerContext, WorkerHook,
+    Clock, ComponentError, Factory, GroupingEdge, Outputs, Resources, RetainedHome, Topology, WorkerContext,
+    WorkerHook,
 };
 
 use crate::acks::AckOutbox;
@@ -162,7 +165,10 @@ impl Wiring {
             component: component.clone(),
             executor,
             clock: self.worker.clock.clone(),
-            throttle: Mutex::new(Throttle::new(self.settings.error_interval, self.settings.errors_per_interval)),
+            throttle: Mutex::new(Throttle::new(
+                self.settings.error_interval,
+                self.settings.errors_per_interval,
+            )),
             events: self.events.clone(),
             has_broken_contract: AtomicBool::new(false),
         });

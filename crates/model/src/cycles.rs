@@ -9,7 +9,8 @@ use crate::spec::TopologySpec;
 /// topology is acyclic. Depth-first from the spouts, then from what they do not reach, components
 /// and subscribers in alphabetical order, so that every process finds the same edges.
 pub fn closing_edges(spec: &TopologySpec) -> BTreeSet<(ComponentId, ComponentId)> {
-    let mut search = Search { spec, state: vec![State::New; spec.components.len()], closing: BTreeSet::new() };
+    let mut search =
+        Search { spec, state: vec![State::New; spec.components.len()], closing: BTreeSet::new() };
     let is_source = |id: &ComponentId| spec.components[id].inputs.is_empty();
     for id in spec.components.keys().filter(|id| is_source(id)) {
         search.visit(id);

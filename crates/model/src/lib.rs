@@ -16,9 +16,7 @@ pub mod cycles;
 
 pub use fields::Fields;
 pub use ids::{ComponentId, DEFAULT_STREAM, ExecutorId, StreamId, TaskId};
-pub use spec::{
-    ComponentKind, ComponentSpec, ConfigMap, GroupingSpec, InputSpec, StreamSpec, TopologySpec,
-};
+pub use spec::{ComponentKind, ComponentSpec, ConfigMap, GroupingSpec, InputSpec, StreamSpec, TopologySpec};
 pub use tasks::TaskTable;
 pub use time::Time;
 pub use validate::SpecError;

@@ -56,18 +56,15 @@ pub enum SpecError {
     #[error("component '{component}': stream '{stream}' has two fields called '{field}'")]
     DuplicateField { component: ComponentId, stream: StreamId, field: String },
     /// A subscription to nobody.
-    #[error("component '{component}' subscribes to unknown component '{source_component}'; there are: {known}")]
+    #[error(
+        "component '{component}' subscribes to unknown component '{source_component}'; there are: {known}"
+    )]
     UnknownComponent { component: ComponentId, source_component: ComponentId, known: String },
     /// A subscription to nothing.
     #[error(
         "component '{component}' subscribes to unknown stream '{stream}' of '{source_component}'; it declares: {known}"
     )]
-    UnknownStream {
-        component: ComponentId,
-        source_component: ComponentId,
-        stream: StreamId,
-        known: String,
-    },
+    UnknownStream { component: ComponentId, source_component: ComponentId, stream: StreamId, known: String },
     /// A key that is not there.
     #[error(
         "component '{component}' groups on unknown field '{field}' of stream '{stream}' of '{source_component}'; its fields: {known}"
@@ -84,6 +81,11 @@ pub enum SpecError {
         "component '{component}' groups stream '{stream}' of '{source_component}' on no field: name one, or use global_grouping"
     )]
     NoKeyField { component: ComponentId, source_component: ComponentId, stream: StreamId },
+    /// A custom grouping whose code is nowhere.
+    #[error(
+        "component '{component}' groups stream '{stream}' of '{source_component}' by code of its own, but there is none: use custom_grouping"
+    )]
+    CustomWithoutCode { component: ComponentId, source_component: ComponentId, stream: StreamId },
     /// Two subscriptions to one stream.
     #[error(
         "component '{component}' subscribes twice to stream '{stream}' of '{source_component}': choose one grouping"
@@ -91,7 +93,8 @@ pub enum SpecError {
     DuplicateInput { component: ComponentId, source_component: ComponentId, stream: StreamId },
     /// Direct and regular mixed up.
     #[error(
-        "component '{component}' subscribes to {what} '{stream}' of '{source_component}' with {grouping} grouping: direct streams need direct_grouping, others refuse it"
+        "component '{component}' subscribes to {what} '{stream}' of '{source_component}' with {grouping} grouping: \
+         direct streams need direct_grouping, others refuse it"
     )]
     DirectMismatch {
         component: ComponentId,
@@ -162,7 +165,11 @@ fn check_component(id: &ComponentId, component: &ComponentSpec, found: &mut Vec<
 fn check_outputs(id: &ComponentId, component: &ComponentSpec, found: &mut Vec<SpecError>) {
     let max = usize::from(u16::MAX);
     if component.outputs.len() > max {
-        found.push(SpecError::TooMany { component: id.clone(), what: "streams", count: component.outputs.len() });
+        found.push(SpecError::TooMany {
+            component: id.clone(),
+            what: "streams",
+            count: component.outputs.len(),
+        });
     }
     for (i, stream) in component.outputs.iter().enumerate() {
         if is_system_name(stream.id.as_str()) {
@@ -179,7 +186,11 @@ fn check_outputs(id: &ComponentId, component: &ComponentSpec, found: &mut Vec<Sp
             });
         }
         if stream.fields.len() > max {
-            found.push(SpecError::TooMany { component: id.clone(), what: "fields", count: stream.fields.len() });
+            found.push(SpecError::TooMany {
+                component: id.clone(),
+                what: "fields",
+                count: stream.fields.len(),
+            });
         }
     }
 }

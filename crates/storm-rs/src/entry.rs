@@ -88,10 +88,12 @@ fn take_mode() -> Result<Mode, Box<dyn Error + Send + Sync>> {
         (None | Some("local"), _) => Ok(Mode::Local),
         (Some("describe"), Some(out)) => Ok(Mode::Describe(out)),
         (Some("describe"), None) => {
-            Err(format!("{MODE_VARIABLE}=describe needs {DESCRIBE_OUT_VARIABLE}, the file to write to").into())
+            Err(format!("{MODE_VARIABLE}=describe needs {DESCRIBE_OUT_VARIABLE}, the file to write to")
+                .into())
         }
         (Some(other), _) => {
-            Err(format!("{MODE_VARIABLE}={other} is not known to this binary; it knows: describe, local").into())
+            Err(format!("{MODE_VARIABLE}={other} is not known to this binary; it knows: describe, local")
+                .into())
         }
     }
 }

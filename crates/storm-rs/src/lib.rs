@@ -29,8 +29,9 @@ pub use storm_topology::*;
 /// What most topologies need: `use storm_rs::prelude::*;`
 pub mod prelude {
     pub use crate::{
-        Bolt, BoltError, BoltOutput, FailCause, Next, Opaque, OutputDeclarer, Retained, Row, Spout, SpoutError,
-        SpoutOutput, TaskContext, TaskId, Topology, TopologyBuilder, TopologyError, Tuple, Value, run, values,
+        Bolt, BoltError, BoltOutput, FailCause, Next, Opaque, OutputDeclarer, Retained, Row, Spout,
+        SpoutError, SpoutOutput, TaskContext, TaskId, Topology, TopologyBuilder, TopologyError, Tuple, Value,
+        run, values,
     };
 }
 

@@ -192,7 +192,9 @@ impl Local {
             }
             Some(Event::Signal) if self.interrupts.count() > 1 => return Some(Ending::Killed),
             Some(Event::Signal) => {
-                tracing::info!("stopping: spouts emit no more, what is pending is processed; Ctrl-C again ends at once");
+                tracing::info!(
+                    "stopping: spouts emit no more, what is pending is processed; Ctrl-C again ends at once"
+                );
                 self.drain_until = Some(Instant::now() + self.wait);
                 self.run.watch();
                 self.run.deactivate();
@@ -212,7 +214,7 @@ impl Local {
         }
         if self.run.is_done() {
             self.run.watch();
-            if self.run.is_quiet() {
+            if self.run.is_complete() {
                 return Some(Ending::Complete);
             }
         }

@@ -54,11 +54,8 @@ fn through_a_batch<R>(row: &impl Row, fields: &[&str], read: impl FnOnce(&Tuple<
     let mut batch = Batch::new();
     let header = Header { target: TaskId(2), source: TaskId(1), stream: 0 };
     batch.push(header, &[], builder.write_row(row).expect("the row can be written"));
-    let source = StreamInfo {
-        component: "source".into(),
-        stream: "default".into(),
-        fields: Fields::new(fields),
-    };
+    let source =
+        StreamInfo { component: "source".into(), stream: "default".into(), fields: Fields::new(fields) };
     let row = batch.iter().next().expect("one row was pushed");
     read(&Tuple::new(row, &source))
 }
@@ -93,8 +90,7 @@ fn fields_are_written_in_order_and_read_by_name() {
     assert_eq!(Hit::FIELDS, ["path", "size"]);
     assert_eq!(OwnedHit::FIELDS, ["size", "path"]);
     let row = values!["more", 7, "/"];
-    let read: OwnedHit =
-        through_a_batch(&row, &["referrer", "size", "path"], |tuple| tuple.to().unwrap());
+    let read: OwnedHit = through_a_batch(&row, &["referrer", "size", "path"], |tuple| tuple.to().unwrap());
     assert_eq!(read, OwnedHit { size: 7, path: "/".into() });
     let values = through_a_batch(&read, &OwnedHit::FIELDS, |tuple| tuple.values().to_values());
     assert_eq!(values, values![7, "/"]);
@@ -127,15 +123,11 @@ fn type_and_const_parameters_are_bounded_where_they_stand() {
 #[test]
 fn an_opaque_field_is_written_without_a_clone() {
     let words = BTreeMap::from([("storm".to_owned(), vec![(1, 2), (3, 4)])]);
-    let page =
-        Page { url: "/", words: words.clone(), unclonable: Mutex::new(vec![9]), extra: Some(1.5) };
+    let page = Page { url: "/", words: words.clone(), unclonable: Mutex::new(vec![9]), extra: Some(1.5) };
     let fields = Page::<Option<f64>>::FIELDS;
     assert_eq!(fields, ["url", "words", "seen", "extra"]);
     through_a_batch(&page, &fields, |tuple| {
-        assert!(matches!(
-            tuple.field("words").map(|field| field.to_value()),
-            Some(Value::Opaque(_))
-        ));
+        assert!(matches!(tuple.field("words").map(|field| field.to_value()), Some(Value::Opaque(_))));
         let read: Page<'_, Option<f64>> = tuple.to().unwrap();
         assert_eq!((read.url, read.words, read.extra), ("/", words.clone(), Some(1.5)));
         assert_eq!(*read.unclonable.lock().unwrap(), [9]);
@@ -145,10 +137,7 @@ fn an_opaque_field_is_written_without_a_clone() {
 #[test]
 fn no_field_is_a_row_as_well() {
     assert_eq!(Nothing::FIELDS, [""; 0]);
-    assert_eq!(
-        through_a_batch(&Nothing {}, &[], |tuple| tuple.to::<Nothing>().unwrap()),
-        Nothing {}
-    );
+    assert_eq!(through_a_batch(&Nothing {}, &[], |tuple| tuple.to::<Nothing>().unwrap()), Nothing {});
 }
 
 #[test]

@@ -188,7 +188,9 @@ impl<'a> BoltOutput<'a> {
     }
 
     /// Keeps the input beyond `execute`: copies it and returns a handle that is to be acked or
-    /// failed later, from any thread. A handle that is dropped fails its tuple.
+    /// failed later, from any thread. A handle that is dropped fails its tuple. Until then emits go
+    /// on being anchored to the input. How many tuples are kept is up to the bolt: what is retained
+    /// has left its queue, and nothing else bounds it.
     pub fn retain(&mut self, input: &Tuple<'_>) -> Retained {
         self.sink.retain(input)
     }

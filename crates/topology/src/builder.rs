@@ -195,6 +195,15 @@ impl TopologyBuilder {
     pub fn build(self) -> Result<Topology, TopologyError> {
         let TopologyBuilder { spec, factories, groupings, worker_hooks, problems: mut found } = self;
         found.extend(problems(&spec));
+        for (id, component) in &spec.components {
+            for input in component.inputs.iter().filter(|i| matches!(i.grouping, GroupingSpec::Custom(_))) {
+                let key = (id.clone(), input.component.clone(), input.stream.clone());
+                if !groupings.contains_key(&key) {
+                    let (component, source_component, stream) = key;
+                    found.push(SpecError::CustomWithoutCode { component, source_component, stream });
+                }
+            }
+        }
         if !found.is_empty() {
             return Err(TopologyError::new(found));
         }
@@ -237,11 +246,7 @@ where
     T: Send + Sync + 'static,
     F: Fn() -> Result<T, ComponentError> + Send + Sync + 'static,
 {
-    fn start(
-        &self,
-        resources: &mut crate::context::Resources,
-        _: &ConfigMap,
-    ) -> Result<(), ComponentError> {
+    fn start(&self, resources: &mut crate::context::Resources, _: &ConfigMap) -> Result<(), ComponentError> {
         let made = (self.make)();
         let resource = made.map_err(|e| ComponentError::msg(format!("'{}': {}", self.name, e.chain())))?;
         resources.put(self.name.clone(), resource);

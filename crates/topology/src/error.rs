@@ -123,30 +123,42 @@ pub enum EmitError {
     #[error("'{component}' emitted directly to stream '{stream}', which is not a direct stream")]
     NotDirectStream { component: ComponentId, stream: StreamId },
     /// A direct emit to a task that does not listen.
-    #[error("'{component}' emitted to task {task} on direct stream '{stream}', but that task does not subscribe to it")]
+    #[error(
+        "'{component}' emitted to task {task} on direct stream '{stream}', but that task does not subscribe to it"
+    )]
     NotSubscribed { component: ComponentId, stream: StreamId, task: TaskId },
     /// A grouping could not tell the task.
     #[error("'{component}' emitted to stream '{stream}', which is grouped on field '{field}': {reason}")]
     Key { component: ComponentId, stream: StreamId, field: String, reason: String },
     /// A custom grouping named a task that is not among the targets.
-    #[error("the custom grouping of '{target}' on stream '{stream}' of '{component}' chose task {task}, which is none of its tasks")]
+    #[error(
+        "the custom grouping of '{target}' on stream '{stream}' of '{component}' chose task {task}, which is none of its tasks"
+    )]
     ForeignTask { component: ComponentId, stream: StreamId, target: ComponentId, task: TaskId },
     /// The values could not be written.
     #[error("'{component}' emitted to stream '{stream}': {source}")]
     Row { component: ComponentId, stream: StreamId, source: RowError },
     /// One call emitted more than the worker may hold.
     #[error(
-        "'{component}' emitted {row_bytes} more bytes while {waiting_bytes} bytes wait for slower receivers: above the worker's memory budget of {budget_bytes} bytes (topology.worker.max.heap.size.mb)"
+        "'{component}' emitted {row_bytes} more bytes while {waiting_bytes} bytes wait for slower receivers: \
+         above the worker's memory budget of {budget_bytes} bytes (topology.worker.max.heap.size.mb)"
     )]
     OverBudget { component: ComponentId, row_bytes: u64, waiting_bytes: u64, budget_bytes: u64 },
     /// All 2^24 slots of the spout task's ledger are pending.
-    #[error("'{component}' has 16,777,215 tuples pending: it emits many from one next_tuple; emit fewer per call")]
+    #[error(
+        "'{component}' has 16,777,215 tuples pending: it emits many from one next_tuple; emit fewer per call"
+    )]
     TooManyPending { component: ComponentId },
+    /// Anchored to tuples of more trees than a row has room for.
+    #[error("'{component}' anchored one tuple to {trees} trees, at most {max} are possible: emit several")]
+    TooManyAnchors { component: ComponentId, trees: usize, max: usize },
     /// The row would travel round a cycle that is full; its trees fail with `LoopBudget`.
     #[error("the cycle through '{component}' is full")]
     LoopBudget { component: ComponentId },
     /// Anchored to a tuple that this executor does not hold.
-    #[error("'{component}' anchored to a tuple that is already acked or failed, or that another executor holds")]
+    #[error(
+        "'{component}' anchored to a tuple that is already acked or failed, or that another executor holds"
+    )]
     ForeignAnchor { component: ComponentId },
 }
 

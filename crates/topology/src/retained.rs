@@ -41,7 +41,12 @@ pub enum Resolution {
 
 impl Retained {
     /// For engines and test kits; `key` is the home's own.
-    pub fn new(tuple: &Tuple<'_>, source: Arc<StreamInfo>, key: u64, home: Arc<dyn RetainedHome>) -> Retained {
+    pub fn new(
+        tuple: &Tuple<'_>,
+        source: Arc<StreamInfo>,
+        key: u64,
+        home: Arc<dyn RetainedHome>,
+    ) -> Retained {
         Retained { row: tuple.row().to_owned_row(), source, key, home, open: true }
     }
 

@@ -22,8 +22,7 @@ pub(super) const METRICS: &str =
 pub(super) const COUNTERS: &str = "figures are exact counters and histograms, nothing is sampled";
 pub(super) const LOGGING: &str =
     "the log level is set by the variable RUST_LOG; there is no log4j to configure";
-pub(super) const RAS: &str =
-    "the scheduler spreads executors evenly over the slots and knows no such rule";
+pub(super) const RAS: &str = "the scheduler spreads executors evenly over the slots and knows no such rule";
 pub(super) const TRIDENT: &str = "there is no Trident here";
 pub(super) const TRANSPORT: &str =
     "daemons speak gRPC and workers their own frames over TCP: Thrift and Netty are not used";
@@ -39,10 +38,8 @@ pub(super) const BLOBS: &str =
     "blobs are named by their SHA-256 and lie under 'storm.local.dir', in one built-in store";
 pub(super) const STATE_STORE: &str =
     "the cluster's state is always in ZooKeeper, see 'storm.zookeeper.servers'";
-pub(super) const MODE: &str =
-    "the mode follows from how the program was started, not from its configuration";
-pub(super) const WORKER_ZOOKEEPER: &str =
-    "workers do not speak to ZooKeeper, so they need no rights there";
+pub(super) const MODE: &str = "the mode follows from how the program was started, not from its configuration";
+pub(super) const WORKER_ZOOKEEPER: &str = "workers do not speak to ZooKeeper, so they need no rights there";
 pub(super) const STATES: &str = "a state store is given in the topology's code";
 pub(super) const MULTILANG: &str = "components in other languages speak Storm's JSON protocol";
 pub(super) const PLATFORM: &str = "the worker is the topology's own binary, of any version";

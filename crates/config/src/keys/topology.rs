@@ -1,8 +1,8 @@
 //! Keys of topologies.
 
 use super::row::{
-    flag, float, int, opt_int, opt_map, opt_number_map, opt_text, opt_text_map, opt_text_or_texts,
-    table, unused, word_or_int,
+    flag, float, int, opt_int, opt_map, opt_number_map, opt_text, opt_text_map, opt_text_or_texts, table,
+    unused, word_or_int,
 };
 
 table! {

@@ -73,20 +73,14 @@ fn keys_are_strings() {
 
 #[test]
 fn a_document_is_one_map() {
-    check(
-        "- a\n- b\n",
-        expect![[r#"1: holds the list ["a","b"], not a map: write 'key: value' lines"#]],
-    );
+    check("- a\n- b\n", expect![[r#"1: holds the list ["a","b"], not a map: write 'key: value' lines"#]]);
     check("a\n", expect!["1: holds the string 'a', not a map: write 'key: value' lines"]);
     check("a: 1\n---\nb: 1\n", expect!["2: starts a second document: keep one per file"]);
 }
 
 #[test]
 fn broken_text_names_its_line() {
-    check(
-        "a: 1\nb: [1, 2\n",
-        expect!["3: is not YAML: while parsing a flow sequence, expected ',' or ']'"],
-    );
+    check("a: 1\nb: [1, 2\n", expect!["3: is not YAML: while parsing a flow sequence, expected ',' or ']'"]);
     check("a: 1\nb: .nan\n", expect!["2: has the number .nan, which is not a finite one"]);
     check("a: !mine 1\n", expect!["1: has the unknown tag '!mine'"]);
     check("a: *nowhere\n", expect!["1: is not YAML: while parsing node, found unknown anchor"]);

@@ -71,7 +71,9 @@ fn direct_streams_and_groupings_go_together() {
     let mut s = spout(&["w"]);
     assert!(wrong(s.clone(), bolt("s", "default", GroupingSpec::Direct)).contains("direct"));
     s.outputs[0].direct = true;
-    assert!(wrong(s.clone(), bolt("s", "default", GroupingSpec::Shuffle)).contains("direct stream 'default'"));
+    assert!(
+        wrong(s.clone(), bolt("s", "default", GroupingSpec::Shuffle)).contains("direct stream 'default'")
+    );
     assert_eq!(wrong(s, bolt("s", "default", GroupingSpec::Direct)), "");
 }
 
@@ -88,10 +90,7 @@ fn duplicates_and_system_names_are_refused() {
 
 #[test]
 fn spouts_take_no_input_and_bolts_need_one() {
-    let s = ComponentSpec {
-        inputs: bolt("b", "default", GroupingSpec::Shuffle).inputs,
-        ..spout(&["w"])
-    };
+    let s = ComponentSpec { inputs: bolt("b", "default", GroupingSpec::Shuffle).inputs, ..spout(&["w"]) };
     let b = ComponentSpec { inputs: vec![], ..bolt("s", "default", GroupingSpec::Shuffle) };
     let text = wrong(s, b);
     assert!(text.contains("spout 's' has inputs") && text.contains("bolt 'b' has no input"), "{text}");

@@ -334,3 +334,38 @@ fn a_topology_that_starts_inactive_emits_nothing_until_it_is_activated() {
     run.stop();
     assert_eq!(calls.take(), ["close"]);
 }
+
+/// Emits one number every 100 ms.
+struct Paced(Option<std::sync::Arc<dyn storm_rs::Clock>>, i64);
+
+impl Spout for Paced {
+    type MessageId = i64;
+
+    fn declare_outputs(&self, out: &mut OutputDeclarer) {
+        out.fields(["n"]);
+    }
+
+    fn open(&mut self, ctx: &TaskContext) -> Result<(), SpoutError> {
+        self.0 = Some(ctx.clock());
+        Ok(())
+    }
+
+    fn next_tuple(&mut self, out: &mut SpoutOutput<i64>) -> Result<Next, SpoutError> {
+        self.1 += 1;
+        out.emit_tracked(self.1, (self.1,));
+        let now = self.0.as_ref().map_or(storm_rs::Time::ZERO, |c| c.now());
+        Ok(Next::Until(now + std::time::Duration::from_millis(100)))
+    }
+}
+
+#[test]
+fn until_is_not_ended_by_acks() {
+    let got = log();
+    let mut t = TopologyBuilder::new();
+    t.set_spout("paced", || Paced(None, 0), 1);
+    t.set_bolt("sink", sink(&got), 1).shuffle_grouping("paced");
+    let mut run = stepped(t.build().unwrap(), settings(), 1);
+    run.run_until(storm_rs::Time::from_millis(2_000));
+    let count = taken(&got).len();
+    assert!((9..=11).contains(&count), "{count} in a second");
+}

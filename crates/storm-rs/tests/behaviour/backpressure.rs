@@ -67,7 +67,8 @@ fn flood(per_tuple: Duration, ballast: usize, secs: u64) -> (i64, i64) {
     t.set_spout("flood", move || Flood(count.clone(), ballast), 1);
     t.set_bolt("pass", || PassAll, 1).shuffle_grouping("flood");
     let (c, k) = (clock.clone(), taken.clone());
-    t.set_bolt("slow", move || Slow { clock: c.clone(), per_tuple, taken: k.clone() }, 1).shuffle_grouping("pass");
+    t.set_bolt("slow", move || Slow { clock: c.clone(), per_tuple, taken: k.clone() }, 1)
+        .shuffle_grouping("pass");
     let mut run = Stepped::start(t.build().unwrap(), settings(), clock, 5).unwrap();
     run.run_until(Time::from_secs(secs));
     (emitted.load(Ordering::SeqCst), taken.load(Ordering::SeqCst))
@@ -291,4 +292,84 @@ fn a_blocked_bolt_stops_the_spout_on_threads() {
     drop(held);
     run.deactivate();
     run.stop();
+}
+
+/// Emits one number each time it is asked, untracked, without end.
+struct Endless;
+
+impl Spout for Endless {
+    type MessageId = ();
+
+    fn declare_outputs(&self, out: &mut OutputDeclarer) {
+        out.fields(["n"]);
+    }
+
+    fn next_tuple(&mut self, out: &mut SpoutOutput<()>) -> Result<Next, SpoutError> {
+        out.emit((1_i64,));
+        Ok(Next::Emitted)
+    }
+}
+
+/// Waits for 10 s, then emits one number.
+struct Late(Option<Arc<dyn storm_rs::Clock>>, bool);
+
+impl Spout for Late {
+    type MessageId = ();
+
+    fn declare_outputs(&self, out: &mut OutputDeclarer) {
+        out.fields(["n"]);
+    }
+
+    fn open(&mut self, ctx: &TaskContext) -> Result<(), SpoutError> {
+        self.0 = Some(ctx.clock());
+        Ok(())
+    }
+
+    fn next_tuple(&mut self, out: &mut SpoutOutput<()>) -> Result<Next, SpoutError> {
+        let start = Time::from_secs(10);
+        if self.0.as_ref().is_some_and(|c| c.now() < start) {
+            return Ok(Next::Until(start));
+        }
+        if std::mem::replace(&mut self.1, true) {
+            return Ok(Next::Idle);
+        }
+        out.emit_tracked((), (7_i64,));
+        Ok(Next::Emitted)
+    }
+}
+
+/// Busy all the time; emits for its first two seconds only.
+struct Fading(Arc<VirtualClock>, u32);
+
+impl Bolt for Fading {
+    fn declare_outputs(&self, out: &mut OutputDeclarer) {
+        out.fields(["n", "ballast"]);
+    }
+
+    fn execute(&mut self, _: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+        self.0.advance(Duration::from_millis(1));
+        self.1 += 1;
+        if self.1 < 2000 {
+            out.emit((0_i64, ()));
+        }
+        Ok(())
+    }
+}
+
+/// A sender that is never idle holds credit that it does not use; a row that needs an empty inbox
+/// gets it all the same.
+#[test]
+fn a_large_row_gets_through_beside_a_busy_sender() {
+    let got = log();
+    let clock = Arc::new(VirtualClock::new());
+    let bolt_clock = clock.clone();
+    let mut t = TopologyBuilder::new();
+    t.set_spout("endless", || Endless, 1);
+    t.set_bolt("fading", move || Fading(bolt_clock.clone(), 0), 1).shuffle_grouping("endless");
+    t.set_spout("late", || Late(None, false), 1);
+    t.set_bolt("blow", || Blow, 1).shuffle_grouping("late");
+    t.set_bolt("sink", sink(&got), 1).shuffle_grouping("fading").shuffle_grouping("blow");
+    let mut run = Stepped::start(t.build().unwrap(), settings(), clock, 1).unwrap();
+    run.run_until(Time::from_secs(12));
+    assert!(taken(&got).iter().any(|(_, n)| *n == 7), "2 s after it was emitted");
 }

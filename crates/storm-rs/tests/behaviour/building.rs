@@ -308,3 +308,13 @@ fn a_components_mistaken_key_is_told_with_its_component() {
         "unknown key 'topology.max.spout.pendign' in the component 'lines': did you mean 'topology.max.spout.pending'?"
     );
 }
+
+#[test]
+fn a_custom_grouping_without_code_is_a_mistake() {
+    let mistake = mistakes(|b| b.grouping("lines", GroupingSpec::Custom("Mine".to_owned())));
+    assert_eq!(
+        mistake,
+        "component 'bolt' groups stream 'default' of 'lines' by code of its own, but there is none: \
+         use custom_grouping"
+    );
+}

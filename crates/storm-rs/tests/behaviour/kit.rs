@@ -65,7 +65,11 @@ impl Spout for Numbers {
                 self.next - 1
             }
         };
-        if self.is_tracked { out.emit_tracked(n, (n,)) } else { out.emit((n,)) }
+        if self.is_tracked {
+            out.emit_tracked(n, (n,))
+        } else {
+            out.emit((n,))
+        }
         Ok(Next::Emitted)
     }
 
@@ -162,7 +166,11 @@ pub fn stepped(topology: Topology, settings: Settings, seed: u64) -> Stepped {
 /// Runs to the end, checks the books, and returns the figures.
 pub fn complete(topology: Topology, settings: Settings, seed: u64) -> Snapshot {
     let mut run = stepped(topology, settings, seed);
-    assert!(run.run_to_end(Time::from_secs(3600)), "not done within an hour (seed {seed}): {:#?}", run.snapshot());
+    assert!(
+        run.run_to_end(Time::from_secs(3600)),
+        "not done within an hour (seed {seed}): {:#?}",
+        run.snapshot()
+    );
     let snapshot = run.snapshot();
     assert_eq!(snapshot.audit(true), [""; 0], "seed {seed}");
     run.stop();
@@ -191,7 +199,7 @@ pub fn complete_on_threads(topology: Topology, settings: Settings) -> Snapshot {
     let mut run = Run::start(topology, settings, options).unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
     run.watch();
-    while !(run.is_done() && run.is_quiet()) {
+    while !run.is_complete() {
         assert!(std::time::Instant::now() < deadline, "{:#?}", run.snapshot(Duration::from_secs(1)));
         if let Some(Event::Ended { .. }) = run.next_event(Duration::from_secs(1)) {
             panic!("an executor thread has ended: {:#?}", run.snapshot(Duration::from_secs(1)));

@@ -23,3 +23,4 @@ mod building;
 mod debug;
 mod async_bolts;
 mod async_spouts;
+mod ends;

@@ -369,3 +369,42 @@ impl Bolt for Share {
         Ok(())
     }
 }
+
+/// Keeps all, and anchors one tuple to all of them at the end.
+struct Window(usize, Vec<Retained>);
+
+impl Bolt for Window {
+    fn declare_outputs(&self, out: &mut OutputDeclarer) {
+        out.fields(["n"]);
+    }
+
+    fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+        self.1.push(out.retain(input));
+        if self.1.len() == self.0 {
+            out.emit_anchored(&self.1, (1_i64,));
+            self.1.drain(..).for_each(Retained::ack);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_tuple_can_be_anchored_to_thousands_and_not_to_more_than_a_row_has_room_for() {
+    for (count, is_possible) in [(20_000, true), (66_000, false)] {
+        let (got, outcomes) = (log(), log());
+        let seen = outcomes.clone();
+        let mut t = TopologyBuilder::new();
+        t.set_spout("numbers", move || Numbers::new(count).with_outcomes(&seen), 1);
+        t.set_bolt("window", move || Window(count as usize, vec![]), 1).shuffle_grouping("numbers");
+        t.set_bolt("sink", sink(&got), 1).shuffle_grouping("window");
+        let mut run = stepped(t.build().unwrap(), settings(), 1);
+        assert!(run.run_to_end(Time::from_secs(100)));
+        assert_eq!(run.snapshot().audit(true), [""; 0]);
+        let errors: Vec<String> = run.take_errors().into_iter().map(|e| e.message).collect();
+        if is_possible {
+            assert_eq!((taken(&got).len(), errors), (1, vec![]));
+        } else {
+            assert!(errors[0].contains("66000 trees, at most 65535"), "{errors:?}");
+        }
+    }
+}

@@ -42,7 +42,8 @@ fn a_panic_fails_its_tuple_and_the_task_loses_its_memory() {
     let bolt_lives = lives.clone();
     let mut t = TopologyBuilder::new();
     t.set_spout("numbers", move || Numbers::new(30).with_outcomes(&seen), 1);
-    t.set_bolt("fragile", move || Fragile { seen: 0, lives: bolt_lives.clone() }, 1).shuffle_grouping("numbers");
+    t.set_bolt("fragile", move || Fragile { seen: 0, lives: bolt_lives.clone() }, 1)
+        .shuffle_grouping("numbers");
     t.set_bolt("sink", sink(&got), 1).shuffle_grouping("fragile");
     let mut run = stepped(t.build().unwrap(), settings(), 1);
     assert!(run.run_to_end(Time::from_secs(100)));

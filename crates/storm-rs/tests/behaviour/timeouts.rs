@@ -25,7 +25,10 @@ impl Bolt for Hoard {
     }
 }
 
-fn hoarding(settings: Settings, tick: Option<u32>) -> (storm_rs::engine::stepped::Stepped, Log<(i64, Option<FailCause>)>) {
+fn hoarding(
+    settings: Settings,
+    tick: Option<u32>,
+) -> (storm_rs::engine::stepped::Stepped, Log<(i64, Option<FailCause>)>) {
     let outcomes = log();
     let seen = outcomes.clone();
     let mut t = TopologyBuilder::new();
@@ -98,7 +101,8 @@ fn reset_timeout_keeps_a_tree_alive() {
     let mut t = TopologyBuilder::new();
     t.set_spout("numbers", move || Numbers::new(1).with_outcomes(&seen), 1);
     t.set_bolt("patient", || Patient { held: None, ticks: 0 }, 1).shuffle_grouping("numbers");
-    let own = storm_rs::engine::ComponentSettings { tick: Some(Duration::from_secs(5)), ..Default::default() };
+    let own =
+        storm_rs::engine::ComponentSettings { tick: Some(Duration::from_secs(5)), ..Default::default() };
     let mut run = stepped(t.build().unwrap(), component(with_timeout(10), "patient", own), 1);
     run.run_until(Time::from_secs(95));
     assert_eq!(taken(&outcomes), []);
@@ -191,4 +195,33 @@ fn a_slow_bolt_behind_a_full_speed_spout_times_nothing_out() {
         assert_eq!(failed, 0, "with {millis} ms per tuple");
         assert_eq!(run.snapshot().audit(true), [""; 0]);
     }
+}
+
+/// Fast for a while, then 10 ms per tuple.
+struct Tiring(std::sync::Arc<storm_rs::engine::VirtualClock>);
+
+impl Bolt for Tiring {
+    fn execute(&mut self, input: &Tuple<'_>, _: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+        let is_tired = input.get::<i64>(0)? > 50_000;
+        self.0.advance(if is_tired { Duration::from_millis(10) } else { Duration::from_nanos(30) });
+        Ok(())
+    }
+}
+
+#[test]
+fn a_bolt_that_turns_slow_times_nothing_out() {
+    let outcomes = log();
+    let seen = outcomes.clone();
+    let clock = std::sync::Arc::new(storm_rs::engine::VirtualClock::new());
+    let bolt_clock = clock.clone();
+    let mut t = TopologyBuilder::new();
+    t.set_spout("numbers", move || Numbers::new(60_000).with_outcomes(&seen), 1);
+    t.set_bolt("tiring", move || Tiring(bolt_clock.clone()), 1).shuffle_grouping("numbers");
+    let mut run =
+        storm_rs::engine::stepped::Stepped::start(t.build().unwrap(), settings(), clock, 1).unwrap();
+    assert!(run.run_to_end(Time::from_secs(10_000)));
+    // What had been let in at full speed cannot be helped: far from all of it times out.
+    let failed = taken(&outcomes).into_iter().filter(|(_, o)| o.is_some()).count();
+    println!("{failed} timed out");
+    assert_eq!(failed, 0);
 }
