@@ -1,10 +1,14 @@
 //! Runs the tasks of a bolt: takes rows, executes, acks. One step is some 100 microseconds.
 
+mod figures;
+mod lifecycle;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use storm_model::{ComponentKind, TaskId, Time};
+use storm_model::{TaskId, Time};
 use storm_row::{Batch, Cursor, RowBuilder};
+use storm_topology::builder::BoltFactory;
 use storm_topology::{
     Bolt, BoltError, BoltOutput, ComponentError, EmitError, FailCause, RetainedHome, TaskHook, Tuple,
 };
@@ -13,19 +17,18 @@ use crate::acks::AckOutbox;
 use crate::credit::Grant;
 use crate::directory::Directory;
 use crate::doomed::Doomed;
-use crate::emit::{BoltCall, BoltCounts, Emitter, InputState, Progress, fail_row, resolve};
-use crate::executor::{StartError, Step, TaskMaker, earlier, stream_counts};
+use crate::emit::{BoltCall, BoltCounts, Emitter, InputState, Progress, resolve};
+use crate::executor::{Step, TaskMaker, earlier};
 use crate::lanes::{Control, Lanes, Parcel};
 use crate::outbox::row_len;
 use crate::pace::Pace;
-use crate::panics::{self, Panic};
+use crate::panics;
 use crate::port::ExecutorPort;
-use crate::report::ErrorKind;
 use crate::retained::RetainedTable;
 use crate::run::Event;
-use crate::snapshot::{ExecutorSnapshot, InputCount, TaskSnapshot, latency_histogram};
 use crate::sources::Sources;
-use storm_topology::builder::BoltFactory;
+
+pub(crate) use lifecycle::pause_after;
 
 /// Messages handled per step.
 const MESSAGES_PER_STEP: usize = 64;
@@ -130,48 +133,6 @@ struct Hand {
 enum Source {
     Data,
     Looped,
-}
-
-impl BoltTask {
-    /// Makes and prepares a task.
-    pub(crate) fn start(
-        maker: &TaskMaker,
-        factory: &BoltFactory,
-        id: TaskId,
-        inputs: usize,
-    ) -> Result<BoltTask, StartError> {
-        let (bolt, hooks) = prepare(maker, factory, id, 1).map_err(|error| StartError {
-            component: maker.component.clone(),
-            task: id,
-            message: error.chain(),
-        })?;
-        Ok(BoltTask {
-            id,
-            bolt: Some(bolt),
-            hooks,
-            incarnation: 1,
-            counts: BoltCounts::default(),
-            executed: vec![0; inputs],
-            panics: 0,
-        })
-    }
-}
-
-type Prepared = (Box<dyn Bolt>, Vec<Box<dyn TaskHook>>);
-
-fn prepare(
-    maker: &TaskMaker,
-    factory: &BoltFactory,
-    task: TaskId,
-    incarnation: u64,
-) -> Result<Prepared, ComponentError> {
-    let ctx = maker.context(task, incarnation);
-    let bolt = panics::guard(|| {
-        let mut bolt = factory();
-        bolt.prepare(&ctx)?;
-        Ok::<_, ComponentError>(bolt)
-    })??;
-    Ok((bolt, ctx.take_hooks()))
 }
 
 impl BoltExecutor {
@@ -528,105 +489,8 @@ impl BoltExecutor {
         }
     }
 
-    /// The user's code panicked: fails the row it was at and gives the task a new instance.
-    #[cold]
-    fn recover(&mut self, panic: Panic, now: Time) {
-        let rank = self.state.running;
-        let BoltState { data, looped, row_of, progress, retained, .. } = &mut self.state;
-        if let Some(source) = row_of.take() {
-            let hand = if source == Source::Looped { looped } else { data };
-            let row = hand.parcel.as_ref().and_then(|p| p.batch.peek(hand.current));
-            let task = &mut self.tasks[rank];
-            let is_failed = row.is_some_and(|row| {
-                fail_row(row, progress, &mut task.counts, retained, &mut self.acks, FailCause::Panicked)
-            });
-            if is_failed && !task.hooks.is_empty() {
-                panics::forgive(|| task.hooks.iter_mut().for_each(|h| h.bolt_fail(task.id)));
-            }
-        }
-        let task = &mut self.tasks[rank];
-        task.panics += 1;
-        self.port.report_as(ErrorKind::Panicked, task.id, panic.to_string());
-        self.rebuild(rank, now);
-    }
-
-    /// Gives a task a new instance; pauses when that fails or when it keeps panicking.
-    fn rebuild(&mut self, rank: usize, now: Time) {
-        let task = &mut self.tasks[rank];
-        task.incarnation += 1;
-        // Before the next instance is made: it may want what the old one holds.
-        panics::forgive_drops(task.bolt.take().into_iter());
-        panics::forgive_drops(task.hooks.drain(..));
-        match prepare(&self.maker, &self.factory, task.id, task.incarnation) {
-            Ok((bolt, hooks)) => (task.bolt, task.hooks) = (Some(bolt), hooks),
-            Err(error) => {
-                task.panics = task.panics.max(PATIENCE) + 1;
-                self.port.report(task.id, &error);
-            }
-        }
-        if let Some(pause) = pause_after(self.tasks[rank].panics) {
-            let until = now + pause;
-            self.state.paused_until = Some(self.state.paused_until.map_or(until, |p| p.max(until)));
-        }
-    }
-
-    fn stop(&mut self, now: Time) {
-        for task in &mut self.tasks {
-            if let Err(panic) = panics::guard(|| task.bolt.iter_mut().for_each(|b| b.cleanup())) {
-                self.port.report_as(ErrorKind::Panicked, task.id, panic.to_string());
-            }
-            task.hooks.iter_mut().for_each(|h| panics::forgive(|| h.cleanup()));
-        }
-        self.emitter.outbox.flush(now);
-        self.acks.flush();
-        for task in self.tasks.drain(..) {
-            panics::forgive_drops(task.bolt.into_iter());
-            panics::forgive_drops(task.hooks.into_iter());
-        }
-        while let Some(message) = self.lanes.messages.take() {
-            panics::forgive(|| drop(message));
-        }
-    }
-
     fn rank(&self, task: TaskId) -> usize {
         (task.0 - self.maker.executor.first.0) as usize
-    }
-
-    fn snapshot(&self, now: Time) -> ExecutorSnapshot {
-        let outputs = &self.emitter.outputs;
-        let inputs = &self.maker.worker.spec.components[&self.maker.component].inputs;
-        let task = |(rank, t): (usize, &BoltTask)| {
-            let oldest = self.state.retained.iter().filter(|e| e.task == rank).map(|e| e.since).min();
-            let executed = |(i, n): (&storm_model::InputSpec, &u64)| InputCount {
-                component: i.component.clone(),
-                stream: i.stream.clone(),
-                executed: *n,
-            };
-            TaskSnapshot {
-                task: t.id,
-                incarnation: t.incarnation,
-                streams: stream_counts(&self.emitter, outputs, rank),
-                inputs: inputs.iter().zip(&t.executed).map(executed).collect(),
-                acked: t.counts.acked,
-                failed: t.counts.failed,
-                tracked: 0,
-                pending: 0,
-                lost: 0,
-                retained: t.counts.retained,
-                oldest_retained_ns: oldest.map_or(0, |since| now.since(since).as_nanos() as u64),
-            }
-        };
-        ExecutorSnapshot {
-            component: self.maker.component.clone(),
-            kind: ComponentKind::Bolt,
-            executor: self.maker.executor,
-            tasks: self.tasks.iter().enumerate().map(task).collect(),
-            complete_latency: latency_histogram(),
-            late_acks: 0,
-            dropped: self.emitter.dropped,
-            window_rows: self.state.window,
-            credit_out: self.directory[self.me].account.outstanding().rows,
-        }
     }
 }
 
@@ -642,10 +506,4 @@ fn fail(call: &mut BoltCall<'_>, result: Result<(), BoltError>, emit_error: Opti
     };
     let task = call.emitter.routes[call.rank].task;
     call.port.report(task, &error);
-}
-
-/// How long a task pauses after so many panics in a row.
-pub(crate) fn pause_after(panics: u32) -> Option<Duration> {
-    let doublings = panics.checked_sub(PATIENCE)?.min(7);
-    Some(Duration::from_millis(100 << doublings))
 }

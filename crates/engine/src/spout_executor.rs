@@ -1,28 +1,31 @@
 //! Runs the tasks of a spout: takes acks, expires, asks for tuples - in this order, so that an ack
 //! that is there always wins over a timeout.
 
+mod figures;
+mod lifecycle;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use storm_model::{ComponentKind, TaskId, Time};
+use storm_model::{TaskId, Time};
 use storm_row::RowBuilder;
 use storm_topology::builder::SpoutFactory;
 use storm_topology::{AnySpout, ComponentError, FailCause, Next, TaskHook};
 
 use crate::acks::News;
-use crate::bolt_executor::{LOAD_REFRESH, PATIENCE, pause_after};
+use crate::bolt_executor::LOAD_REFRESH;
 use crate::directory::Directory;
 use crate::emit::{Emitter, SpoutCall};
-use crate::executor::{StartError, Step, TaskMaker, earlier, stream_counts};
+use crate::executor::{Step, TaskMaker, earlier};
 use crate::lanes::{Control, Lanes};
 use crate::ledger::{Ended, Ledger};
 use crate::pace::Pace;
-use crate::panics::{self, Panic};
+use crate::panics;
 use crate::port::ExecutorPort;
 use crate::report::ErrorKind;
 use crate::run::Event;
-use crate::snapshot::{ExecutorSnapshot, TaskSnapshot, latency_histogram};
+use crate::snapshot::latency_histogram;
 
 /// First pause of a spout that has nothing and no waker; it doubles up to [`MAX_IDLE`].
 const MIN_IDLE: Duration = Duration::from_millis(1);
@@ -130,55 +133,7 @@ impl SpoutState {
     }
 }
 
-type Opened = (Box<dyn AnySpout>, Vec<Box<dyn TaskHook>>, bool);
-
-fn open(
-    maker: &TaskMaker,
-    factory: &SpoutFactory,
-    task: TaskId,
-    incarnation: u64,
-) -> Result<Opened, ComponentError> {
-    let ctx = maker.context(task, incarnation);
-    let spout = panics::guard(|| {
-        let mut spout = factory();
-        spout.open(&ctx)?;
-        Ok::<_, ComponentError>(spout)
-    })??;
-    Ok((spout, ctx.take_hooks(), ctx.took_waker()))
-}
-
 impl SpoutTask {
-    /// Makes and opens a task.
-    pub(crate) fn start(
-        maker: &TaskMaker,
-        factory: &SpoutFactory,
-        id: TaskId,
-        ledger: Ledger,
-    ) -> Result<SpoutTask, StartError> {
-        let (spout, hooks, has_waker) = open(maker, factory, id, 1).map_err(|error| StartError {
-            component: maker.component.clone(),
-            task: id,
-            message: error.chain(),
-        })?;
-        Ok(SpoutTask {
-            id,
-            spout: Some(spout),
-            hooks,
-            ledger,
-            mood: Mood::Ready,
-            idle_pause: MIN_IDLE,
-            error_pause: MAX_ERROR_PAUSE / 16,
-            has_waker,
-            is_activated: false,
-            incarnation: 1,
-            panics: 0,
-            tracked: 0,
-            acked: 0,
-            failed: 0,
-            lost: 0,
-        })
-    }
-
     /// What came back may be the reason to emit more.
     fn stir(&mut self, is_fail: bool) {
         match self.mood {
@@ -522,81 +477,6 @@ impl SpoutExecutor {
         match panics::guard(|| user_code(task.id, spout, &mut task.hooks)) {
             Ok(()) => task.panics = 0,
             Err(panic) => self.recover(rank, panic, now),
-        }
-    }
-
-    /// The user's code panicked: its pending trees are lost with its memory; a new instance reads
-    /// its source anew.
-    #[cold]
-    fn recover(&mut self, rank: usize, panic: Panic, now: Time) {
-        let task = &mut self.tasks[rank];
-        task.panics += 1;
-        task.lost += task.ledger.abandon() as u64;
-        self.state.unreceived.clear();
-        self.port.report_as(ErrorKind::Panicked, task.id, panic.to_string());
-        self.rebuild(rank, now);
-    }
-
-    fn rebuild(&mut self, rank: usize, now: Time) {
-        let task = &mut self.tasks[rank];
-        task.incarnation += 1;
-        task.is_activated = false;
-        // Before the next instance is made: it may want what the old one holds.
-        panics::forgive_drops(task.spout.take().into_iter());
-        panics::forgive_drops(task.hooks.drain(..));
-        match open(&self.maker, &self.factory, task.id, task.incarnation) {
-            Ok((spout, hooks, has_waker)) => {
-                (task.spout, task.hooks) = (Some(spout), hooks);
-                task.has_waker = has_waker;
-                let pause = pause_after(task.panics);
-                task.mood = pause.map_or(Mood::Ready, |p| Mood::Pause(now + p));
-            }
-            Err(error) => {
-                task.panics = task.panics.max(PATIENCE) + 1;
-                task.mood = Mood::Broken(now + pause_after(task.panics).unwrap_or(MAX_ERROR_PAUSE));
-                self.port.report(task.id, &error);
-            }
-        }
-    }
-
-    fn stop(&mut self, now: Time) {
-        for task in &mut self.tasks {
-            if let Err(panic) = panics::guard(|| task.spout.iter_mut().for_each(|s| s.close())) {
-                self.port.report_as(ErrorKind::Panicked, task.id, panic.to_string());
-            }
-            task.hooks.iter_mut().for_each(|h| panics::forgive(|| h.cleanup()));
-        }
-        self.emitter.outbox.flush(now);
-        for task in self.tasks.drain(..) {
-            panics::forgive_drops(task.spout.into_iter());
-            panics::forgive_drops(task.hooks.into_iter());
-        }
-    }
-
-    fn snapshot(&self) -> ExecutorSnapshot {
-        let task = |(rank, t): (usize, &SpoutTask)| TaskSnapshot {
-            task: t.id,
-            incarnation: t.incarnation,
-            streams: stream_counts(&self.emitter, &self.emitter.outputs, rank),
-            inputs: Vec::new(),
-            acked: t.acked,
-            failed: t.failed,
-            tracked: t.tracked,
-            pending: t.ledger.pending() as u64,
-            lost: t.lost,
-            retained: 0,
-            oldest_retained_ns: 0,
-        };
-        ExecutorSnapshot {
-            component: self.maker.component.clone(),
-            kind: ComponentKind::Spout,
-            executor: self.maker.executor,
-            tasks: self.tasks.iter().enumerate().map(task).collect(),
-            complete_latency: self.state.latency.clone(),
-            late_acks: self.tasks.iter().map(|t| t.ledger.late()).sum(),
-            dropped: self.emitter.dropped,
-            window_rows: 0,
-            credit_out: 0,
         }
     }
 }
