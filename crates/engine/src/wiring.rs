@@ -24,7 +24,7 @@ use crate::directory::Directory;
 use crate::emit::Emitter;
 use crate::executor::{Executor, StartError, TaskMaker};
 use crate::grouping::Grouping;
-use crate::grouping::fields::KeyTable;
+use crate::grouping::fields::{KeyRanks, KeyTable};
 use crate::grouping::partial_key::PartialKey;
 use crate::grouping::shuffle::Ring;
 use crate::ids::EdgeIds;
@@ -52,6 +52,7 @@ pub(crate) struct Wiring {
     spout_of: Arc<[u32]>,
     closing: BTreeSet<(ComponentId, ComponentId)>,
     sources: Sources,
+    key_ranks: KeyRanks,
     pub(crate) directory: Arc<Directory>,
     events: mpsc::Sender<Event>,
     seed: u64,
@@ -122,6 +123,7 @@ impl Wiring {
         };
         let wiring = Wiring {
             sources: Sources::new(spec, &tasks),
+            key_ranks: KeyRanks::default(),
             worker: Arc::new(worker),
             executors,
             executor_of,
@@ -309,7 +311,9 @@ impl Wiring {
                 let by_load = self.settings.load_aware;
                 Grouping::Shuffle(if by_load { Ring::by_load(n, random) } else { Ring::by_turns(n, random) })
             }
-            GroupingSpec::Fields(_) => Grouping::Fields(KeyTable::new(key_fields.clone(), n)),
+            GroupingSpec::Fields(_) => {
+                Grouping::Fields(KeyTable::new(key_fields.clone(), self.key_ranks.of(n)))
+            }
             GroupingSpec::PartialKey(_) => Grouping::PartialKey(PartialKey::new(key_fields.clone(), n)),
             GroupingSpec::None => Grouping::Random,
         };

@@ -3,7 +3,8 @@
 //! The hash is fixed for all builds and machines (`storm_row::KeyEncoder`). The groups between hash
 //! and task are the seam for changing the number of tasks later: whole groups move.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use storm_row::{KEY_GROUPS, KeyEncoder};
 
@@ -16,11 +17,23 @@ pub(crate) struct KeyTable {
     ranks: Arc<[u16]>,
 }
 
-impl KeyTable {
+/// Tables by number of tasks, made once and shared by all emitting tasks: 64 KB each.
+#[derive(Default)]
+pub(crate) struct KeyRanks(Mutex<BTreeMap<usize, Arc<[u16]>>>);
+
+impl KeyRanks {
     /// Splits the key groups evenly, in order, among `tasks` tasks.
-    pub(crate) fn new(fields: Vec<usize>, tasks: usize) -> KeyTable {
+    pub(crate) fn of(&self, tasks: usize) -> Arc<[u16]> {
         let rank = |group: u32| (u64::from(group) * tasks as u64 / u64::from(KEY_GROUPS)) as u16;
-        KeyTable { fields: fields.into(), ranks: (0..KEY_GROUPS).map(rank).collect() }
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.entry(tasks).or_insert_with(|| (0..KEY_GROUPS).map(rank).collect()).clone()
+    }
+}
+
+impl KeyTable {
+    /// The key's fields, and the ranks of their groups.
+    pub(crate) fn new(fields: Vec<usize>, ranks: Arc<[u16]>) -> KeyTable {
+        KeyTable { fields: fields.into(), ranks }
     }
 
     #[inline]

@@ -1,12 +1,17 @@
 use proptest::prelude::*;
 use storm_row::{KeyEncoder, RowBuilder, Value};
 
+use super::fields::KeyRanks;
 use super::*;
 
 fn hash(key: Value) -> u64 {
     let mut builder = RowBuilder::new(1 << 20);
     let values = builder.write_row(&[key][..]).unwrap();
     KeyEncoder::new().hash(values, &[0]).unwrap()
+}
+
+fn key_table(tasks: usize) -> KeyTable {
+    KeyTable::new(vec![0], KeyRanks::default().of(tasks))
 }
 
 fn shares(ring: &mut Ring, targets: usize, n: usize) -> Vec<usize> {
@@ -60,7 +65,7 @@ fn a_target_without_credit_is_passed_over() {
 /// A change of these numbers sends keys of running topologies to other tasks.
 #[test]
 fn keys_go_where_they_always_went() {
-    let table = KeyTable::new(vec![0], 10);
+    let table = key_table(10);
     let tasks: Vec<u32> =
         ["the", "and", "Alice", "", "straße"].iter().map(|w| table.target(hash((*w).into()))).collect();
     let numbers: Vec<u32> = [0, 1, -1, 1 << 40].iter().map(|n| table.target(hash(Value::Int(*n)))).collect();
@@ -70,7 +75,7 @@ fn keys_go_where_they_always_went() {
 #[test]
 fn key_groups_are_split_evenly() {
     for tasks in [1, 2, 3, 7, 100] {
-        let table = KeyTable::new(vec![0], tasks);
+        let table = key_table(tasks);
         let mut got = vec![0u32; tasks];
         for group in 0..storm_row::KEY_GROUPS {
             got[table.target(u64::from(group) << 49) as usize] += 1;
@@ -87,10 +92,10 @@ fn text_and_bytes_are_one_key() {
 proptest! {
     #[test]
     fn a_key_has_one_task(key in ".*", tasks in 1usize..50) {
-        let table = KeyTable::new(vec![0], tasks);
+        let table = key_table(tasks);
         let first = table.target(hash(key.as_str().into()));
         prop_assert!((first as usize) < tasks);
-        prop_assert_eq!(first, KeyTable::new(vec![0], tasks).target(hash(key.as_str().into())));
+        prop_assert_eq!(first, key_table(tasks).target(hash(key.as_str().into())));
     }
 
     #[test]
