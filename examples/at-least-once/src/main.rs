@@ -32,7 +32,7 @@ struct Args {
     #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = probability)]
     fail_rate: f64,
 
-    /// Directory for sink-<task>.tsv, offset-<task> and done.json; a run that was stopped is
+    /// Directory for sink-TASK.tsv, offset-TASK and done.json; a run that was stopped is
     /// carried on
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
