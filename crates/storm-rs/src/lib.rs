@@ -3,6 +3,7 @@
 pub mod entry;
 pub mod describe;
 pub mod configure;
+pub mod testing;
 mod local;
 mod progress;
 mod logging;
