@@ -17,6 +17,7 @@ const LAYERS: &[(u8, &str, &[&str])] = &[
     (4, "storm-rs", FACADE),
     (5, "xtask", &["storm-config"]),
     (5, "bounded-input", &["storm-rs"]),
+    (6, "storm-bench", &["storm-rs"]),
 ];
 const FACADE: &[&str] =
     &["storm-model", "storm-config", "storm-rs-derive", "storm-row", "storm-topology", "storm-engine"];

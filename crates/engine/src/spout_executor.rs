@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use storm_model::{TaskId, Time};
 use storm_row::RowBuilder;
 use storm_topology::builder::SpoutFactory;
-use storm_topology::{AnySpout, ComponentError, FailCause, Next, TaskHook};
+use storm_topology::{AnySpout, ComponentError, FailCause, Next, Outputs, TaskHook};
 
 use crate::acks::News;
 use crate::bolt_executor::LOAD_REFRESH;
@@ -392,10 +392,11 @@ impl SpoutExecutor {
     fn ask(&mut self, rank: usize, now: Time, limit: usize) {
         let times = if self.tasks.len() == 1 { limit - self.state.calls } else { 1 };
         self.state.running = rank;
+        let outputs = self.emitter.outputs.clone();
         // One guard around many calls.
         if let Err(panic) = panics::guard(|| {
             for _ in 0..times {
-                self.ask_once(rank, now);
+                self.ask_once(&outputs, rank, now);
                 if !self.may_emit(rank) {
                     break;
                 }
@@ -416,9 +417,8 @@ impl SpoutExecutor {
     }
 
     #[inline]
-    fn ask_once(&mut self, rank: usize, now: Time) {
+    fn ask_once(&mut self, outputs: &Outputs, rank: usize, now: Time) {
         self.state.calls += 1;
-        let outputs = &*self.emitter.outputs.clone();
         let task = &mut self.tasks[rank];
         let mut call = SpoutCall {
             emitter: &mut self.emitter,

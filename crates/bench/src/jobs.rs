@@ -1,0 +1,144 @@
+//! Which jobs there are, and in what order they run: each once per round.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::QUIET_WAIT_MAX;
+use crate::constant::{self, Path as ConstPath};
+use crate::data::Text;
+use crate::latency::{self, Latency, Path};
+use crate::meter::{Sample, wait_for_quiet};
+use crate::word_count::{self, Layout};
+use crate::{fused, idle, naive};
+
+/// Something to measure.
+#[derive(Clone, Copy)]
+pub(crate) struct Job {
+    pub(crate) name: &'static str,
+    /// What the figures are per.
+    pub(crate) item: &'static str,
+    pub(crate) work: Work,
+}
+
+/// What a job does.
+#[derive(Clone, Copy)]
+pub(crate) enum Work {
+    /// So many sentences or tuples, as fast as it can.
+    Fast(fn(&Text, u64) -> Sample),
+    /// At this rate, for as long as latencies are measured.
+    Paced(Path, u64),
+    /// Nothing.
+    Idle,
+}
+
+/// All jobs, in the order of a round.
+pub(crate) const JOBS: &[Job] = &[
+    fast("fused", "word", |text, n| fused::run(text, n).0),
+    fast("count-1-1-1", "word", |text, n| word_count::run(text, n, Layout::ONE_ONE, false).0),
+    fast("count-1-1-1-tracked", "word", |text, n| word_count::run(text, n, Layout::ONE_ONE, true).0),
+    fast("naive", "word", |text, n| naive::run(text, n, false).0),
+    fast("naive-tracked", "word", |text, n| naive::run(text, n, true).0),
+    fast("count-1-2-2", "word", |text, n| word_count::run(text, n, Layout::TWO_TWO, false).0),
+    fast("count-1-2-2-tracked", "word", |text, n| word_count::run(text, n, Layout::TWO_TWO, true).0),
+    fast("null", "tuple", |_, n| constant::run(n, ConstPath::Null, false)),
+    fast("null-tracked", "tuple", |_, n| constant::run(n, ConstPath::Null, true)),
+    fast("id-null", "tuple", |_, n| constant::run(n, ConstPath::IdNull, false)),
+    fast("id-null-tracked", "tuple", |_, n| constant::run(n, ConstPath::IdNull, true)),
+    paced("loop-1k", Path::Null, 1_000),
+    paced("loop-10k", Path::Null, 10_000),
+    paced("split-count-loop-1k", Path::WordCount, 1_000),
+    paced("split-count-loop-10k", Path::WordCount, 10_000),
+    Job { name: "idle", item: "executor", work: Work::Idle },
+];
+
+const fn fast(name: &'static str, item: &'static str, work: fn(&Text, u64) -> Sample) -> Job {
+    Job { name, item, work: Work::Fast(work) }
+}
+
+const fn paced(name: &'static str, path: Path, per_sec: u64) -> Job {
+    Job { name, item: "tree", work: Work::Paced(path, per_sec) }
+}
+
+/// The jobs of these names, else those whose names contain them; all if there are none.
+pub(crate) fn choose(only: &[String]) -> Vec<Job> {
+    let is_exact = |name: &str| JOBS.iter().any(|job| job.name == name);
+    let is_wanted = |job: &&Job| {
+        let fits = |only: &String| if is_exact(only) { job.name == only } else { job.name.contains(&**only) };
+        only.is_empty() || only.iter().any(fits)
+    };
+    JOBS.iter().filter(is_wanted).copied().collect()
+}
+
+/// How long jobs take.
+#[derive(Clone, Copy)]
+pub(crate) struct Lengths {
+    pub(crate) fast: Duration,
+    pub(crate) paced: Duration,
+    pub(crate) idle: Duration,
+}
+
+impl Default for Lengths {
+    fn default() -> Lengths {
+        Lengths {
+            fast: Duration::from_millis(400),
+            paced: Duration::from_secs(1),
+            idle: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Lengths {
+    /// For a smoke test.
+    pub(crate) fn quick() -> Lengths {
+        let tenth = Duration::from_millis(100);
+        Lengths { fast: tenth, paced: 2 * tenth, idle: 3 * tenth }
+    }
+}
+
+/// What a job gave in one round.
+#[derive(Clone, Debug)]
+pub(crate) struct Measured {
+    pub(crate) sample: Sample,
+    pub(crate) latency: Option<Latency>,
+}
+
+/// What the jobs gave in one round, by name.
+pub(crate) type Round = BTreeMap<&'static str, Measured>;
+
+/// Runs the jobs, round by round.
+pub(crate) fn measure(text: &Text, jobs: &[Job], lengths: Lengths, rounds: u32) -> Vec<Round> {
+    let sizes: Vec<u64> = jobs.iter().map(|job| size(text, job, lengths)).collect();
+    let round = |_| {
+        let one = |(job, size): (&Job, &u64)| {
+            wait_for_quiet(QUIET_WAIT_MAX.min(lengths.paced));
+            (job.name, run(text, job, *size, lengths))
+        };
+        jobs.iter().zip(&sizes).map(one).collect()
+    };
+    (0..rounds).map(round).collect()
+}
+
+/// Runs a job once.
+pub(crate) fn run(text: &Text, job: &Job, size: u64, lengths: Lengths) -> Measured {
+    match job.work {
+        Work::Fast(work) => Measured { sample: work(text, size), latency: None },
+        Work::Paced(path, per_sec) => {
+            let (sample, latency) = latency::run(text, path, per_sec, lengths.paced);
+            Measured { sample, latency: Some(latency) }
+        }
+        Work::Idle => Measured { sample: idle::run(lengths.idle), latency: None },
+    }
+}
+
+/// The sentences or tuples that a fast job does in its time; it is warm afterwards.
+fn size(text: &Text, job: &Job, lengths: Lengths) -> u64 {
+    let Work::Fast(work) = job.work else { return 0 };
+    let mut size = 2_000;
+    loop {
+        let took = work(text, size).wall;
+        if took >= lengths.fast / 8 {
+            return (size as f64 * lengths.fast.as_secs_f64() / took.as_secs_f64()) as u64;
+        }
+        size *= 4;
+    }
+}

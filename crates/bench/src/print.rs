@@ -1,0 +1,120 @@
+//! Prints what was measured: as tables of Markdown, or as JSON.
+#![expect(clippy::print_stdout, reason = "this is what the command is for")]
+
+use serde_json::{Value as Json, json};
+
+use crate::IS_JEMALLOC;
+use crate::jobs::{Job, Measured, Round, Work};
+use crate::meter::{FOREIGN_MAX, Sample};
+use crate::rows::{Row, Wanted, median_of_sorted};
+
+/// Two tables: the ratios, and the figures that they are made of.
+pub(crate) fn tables(jobs: &[Job], rounds: &[Round], rows: &[Row]) {
+    println!("{} rounds, interleaved; allocator: {}", rounds.len(), allocator());
+    println!();
+    println!("| row | median | min..max | quiet rounds | required | target | stretch | |");
+    println!("|---|---|---|---|---|---|---|---|");
+    for row in rows {
+        let Row { name, unit, median, min, max, quiet_rounds, wanted } = row;
+        let [required, target, stretch] = match wanted {
+            Some(Wanted { required, target, stretch }) => [required, target, stretch].map(f64::to_string),
+            None => ["-"; 3].map(str::to_owned),
+        };
+        println!(
+            "| {name} | {}{unit} | {}..{} | {quiet_rounds}/{} | {required} | {target} | {stretch} | {} |",
+            number(*median),
+            number(*min),
+            number(*max),
+            rounds.len(),
+            row.verdict()
+        );
+    }
+    println!();
+    println!("| job | per second | wall ns | CPU ns | per | CPU, of a core | others' CPU by round |");
+    println!("|---|---|---|---|---|---|---|");
+    for Job { name, item, work } in jobs {
+        let samples: Vec<Sample> = rounds.iter().map(|round| round[name].sample).collect();
+        // What waits has no speed of its own.
+        let (rate, wall) = match work {
+            Work::Fast(_) => (median(&samples, Sample::items_per_sec), median(&samples, Sample::wall_ns)),
+            Work::Paced(..) => (median(&samples, Sample::items_per_sec), f64::NAN),
+            Work::Idle => (f64::NAN, f64::NAN),
+        };
+        println!(
+            "| {name} | {} | {} | {} | {item} | {:.1} % | {} |",
+            per_sec(rate),
+            number(wall),
+            number(median(&samples, Sample::cpu_ns)),
+            median(&samples, Sample::cpu_percent),
+            samples.iter().map(foreign).collect::<Vec<_>>().join(" ")
+        );
+    }
+    println!();
+    println!(
+        "(a): the job fused in one thread with static types. (b): a message per tuple, owned values, \
+         queues and hash map of the standard library. Others used more than {:.0} % of the machine's \
+         CPU in samples marked `~`; rows are of the other rounds where there are any.",
+        FOREIGN_MAX * 100.0
+    );
+}
+
+/// Rows, and every sample.
+pub(crate) fn json(jobs: &[Job], rounds: &[Round], rows: &[Row]) {
+    let row = |row: &Row| {
+        let wanted = row.wanted.map(|w| json!([w.required, w.target, w.stretch]));
+        json!({
+            "name": row.name, "unit": row.unit, "median": row.median, "min": row.min, "max": row.max,
+            "quiet_rounds": row.quiet_rounds, "wanted": wanted, "verdict": row.verdict(),
+        })
+    };
+    let sample = |Measured { sample, latency }: &Measured| {
+        let micros = |quantile| latency.as_ref().map(|l| l.intended.value_at_quantile(quantile) as f64 / 1e3);
+        json!({
+            "items": sample.items, "wall_ns": sample.wall.as_nanos() as u64,
+            "cpu_ns": sample.cpu.as_nanos() as u64, "foreign": sample.foreign,
+            "p50_us": micros(0.5), "p99_us": micros(0.99),
+        })
+    };
+    let job = |job: &Job| {
+        let samples: Vec<Json> = rounds.iter().map(|round| sample(&round[job.name])).collect();
+        json!({ "name": job.name, "item": job.item, "samples": samples })
+    };
+    let all = json!({
+        "allocator": allocator(),
+        "rows": rows.iter().map(row).collect::<Vec<_>>(),
+        "jobs": jobs.iter().map(job).collect::<Vec<_>>(),
+    });
+    println!("{all:#}");
+}
+
+fn allocator() -> &'static str {
+    if IS_JEMALLOC { "jemalloc" } else { "the system's" }
+}
+
+fn foreign(sample: &Sample) -> String {
+    format!("{:.0}%{}", sample.foreign * 100.0, if sample.is_noisy() { "~" } else { "" })
+}
+
+fn median(samples: &[Sample], figure: fn(&Sample) -> f64) -> f64 {
+    let mut figures: Vec<f64> = samples.iter().map(figure).collect();
+    figures.sort_by(f64::total_cmp);
+    median_of_sorted(&figures)
+}
+
+fn per_sec(rate: f64) -> String {
+    match rate {
+        r if r >= 1e6 => format!("{:.1} M", r / 1e6),
+        r if r >= 1e3 => format!("{:.1} k", r / 1e3),
+        r => number(r),
+    }
+}
+
+/// With as many digits as one can trust; what is not a number is not there.
+fn number(number: f64) -> String {
+    match number {
+        n if n.is_nan() => "-".to_owned(),
+        n if n >= 100.0 => format!("{n:.0}"),
+        n if n >= 10.0 => format!("{n:.1}"),
+        n => format!("{n:.2}"),
+    }
+}

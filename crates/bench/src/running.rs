@@ -1,0 +1,53 @@
+//! Runs a topology on the engine's threads.
+
+use std::time::{Duration, Instant};
+
+use storm_rs::Topology;
+use storm_rs::engine::{Event, Options, Run, Settings, Snapshot};
+
+use crate::meter::{Meter, Sample};
+
+/// Time between two looks at whether everything is processed, once the spouts are done.
+const LOOK: Duration = Duration::from_micros(200);
+
+/// Starts a topology with the settings that users have.
+pub(crate) fn start(topology: Topology) -> Run {
+    let options = Options { name: "bench".to_owned(), seed: 1, is_active: true };
+    Run::start(topology, Settings::default(), options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Runs until the spouts are done and everything is processed; measures from before the start up to
+/// then. `items` says what the figures are per.
+pub(crate) fn complete(topology: Topology, items: impl FnOnce(&Snapshot) -> u64) -> Sample {
+    let meter = Meter::start();
+    let mut run = start(topology);
+    let mut is_done = false;
+    // `Run::watch` would tell the end, and cost a message each time that an executor is idle.
+    while !(is_done && run.is_complete()) {
+        let wait = if is_done { LOOK } else { Duration::from_secs(60) };
+        is_done |= is_spout_done(run.next_event(wait));
+    }
+    let measured = meter.stop(1);
+    let snapshot = run.snapshot(Duration::from_secs(10));
+    let wrong = snapshot.audit(true);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    run.stop();
+    Sample { items: items(&snapshot), ..measured }
+}
+
+/// Lets a topology run for a while.
+pub(crate) fn run_for(run: &Run, time: Duration) {
+    let begin = Instant::now();
+    while let Some(left) = time.checked_sub(begin.elapsed()) {
+        is_spout_done(run.next_event(left));
+    }
+}
+
+fn is_spout_done(event: Option<Event>) -> bool {
+    match event {
+        Some(Event::Error(report)) => panic!("a component had an error: {report:?}"),
+        Some(Event::Ended { index, .. }) => panic!("the thread of executor {index} has ended"),
+        Some(Event::SpoutDone) => true,
+        _ => false,
+    }
+}
