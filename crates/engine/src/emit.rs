@@ -78,6 +78,14 @@ impl Emitter {
 
     #[inline]
     fn check_room(&self, anchors: usize, values: Values<'_>) -> Result<(), EmitError> {
+        if self.outbox.has_room() {
+            return Ok(());
+        }
+        self.check_room_by_bytes(anchors, values)
+    }
+
+    #[cold]
+    fn check_room_by_bytes(&self, anchors: usize, values: Values<'_>) -> Result<(), EmitError> {
         let bytes = row_bytes(anchors, values) * self.scratch.to.len();
         if let Some((waiting_bytes, budget_bytes)) = self.outbox.over_budget(bytes) {
             let component = self.outputs.component.clone();
@@ -111,6 +119,25 @@ impl Emitter {
         if self.is_debug {
             self.log(source, stream, values);
         }
+    }
+
+    /// As [`send`](Emitter::send), for a row of one tree: returns the XOR of the edges made.
+    #[inline]
+    fn send_to_one_tree(&mut self, rank: usize, stream: u16, values: Values<'_>, anchor: Anchor) -> u64 {
+        let Emitter { routes, scratch, outbox, edges, .. } = self;
+        let source = routes[rank].task;
+        let mut made = 0;
+        for to in &scratch.to {
+            let edge = edges.next();
+            made ^= edge;
+            let header = Header { target: to.task, source, stream };
+            outbox.push(to.link, header, &[Anchor { edge, ..anchor }], values);
+        }
+        routes[rank].streams[usize::from(stream)].count(&scratch.to);
+        if self.is_debug {
+            self.log(source, stream, values);
+        }
+        made
     }
 
     #[cold]

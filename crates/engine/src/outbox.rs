@@ -32,6 +32,7 @@ pub(crate) struct Outbox {
     dirty: Vec<u32>,
     /// Links with rows that wait for credit.
     blocked: usize,
+    has_loops: bool,
     wake: Vec<u32>,
     last_flush: Time,
     sent: u64,
@@ -74,6 +75,7 @@ impl Outbox {
             links: destinations.iter().map(link).collect(),
             dirty: Vec::new(),
             blocked: 0,
+            has_loops: destinations.iter().any(|(_, looped)| *looped),
             wake: Vec::new(),
             last_flush: Time::ZERO,
             sent: 0,
@@ -120,6 +122,12 @@ impl Outbox {
             }
             None => false,
         }
+    }
+
+    /// Whether nothing waits for credit and no link closes a cycle: then a row always has room.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.blocked == 0 && !self.has_loops
     }
 
     /// Whether the link closes a cycle that has no room for `bytes` more.

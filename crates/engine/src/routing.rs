@@ -79,6 +79,12 @@ impl StreamRoute {
         let RouteScratch { keys, random, ranks, to } = scratch;
         to.clear();
         let mut chooser = Chooser { keys, random };
+        if let [Edge { grouping: Grouping::One, tasks, links, key_fields, .. }] = &self.edges[..]
+            && key_fields.is_empty()
+        {
+            to.push(Destination { task: tasks[0], link: links[0] });
+            return Ok(());
+        }
         for edge in &mut self.edges {
             ranks.clear();
             let Edge { grouping, tasks, links, component, key_fields, .. } = edge;

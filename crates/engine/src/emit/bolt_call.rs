@@ -259,6 +259,10 @@ impl BoltSink for BoltCall<'_> {
                 let InputState::Retained(key) = self.progress.state else { unreachable!("just matched") };
                 self.emit_anchored_to(stream, values, &[Some(key)]);
             }
+            Anchoring::Input if anchor_count == 1 => {
+                let anchor = self.input.and_then(|i| i.anchor(0)).expect("it has one anchor");
+                self.progress.edges ^= self.emitter.send_to_one_tree(self.rank, stream, values, anchor);
+            }
             Anchoring::Input if anchor_count > 0 => {
                 let input = self.input.expect("it has anchors");
                 let input_edges = &mut self.progress.edges;

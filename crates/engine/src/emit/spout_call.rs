@@ -53,12 +53,8 @@ impl SpoutSink for SpoutCall<'_> {
             let mut all = 0;
             if self.is_tracking {
                 let task = self.emitter.routes[self.rank].task;
-                self.emitter.send(self.rank, stream, values, |edges, anchors| {
-                    let edge = edges.next();
-                    all ^= edge;
-                    anchors.clear();
-                    anchors.push(Anchor { task, root, edge });
-                });
+                let anchor = Anchor { task, root, edge: 0 };
+                all = self.emitter.send_to_one_tree(self.rank, stream, values, anchor);
             } else {
                 self.emitter.send(self.rank, stream, values, |_, anchors| anchors.clear());
             }
