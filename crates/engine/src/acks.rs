@@ -78,7 +78,7 @@ impl AckOutbox {
     }
 
     /// Edges of a tree were made or acked.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn fold(&mut self, task: TaskId, root: u64, edges: u64) {
         let Some((executor, pending)) = self.pending(task) else { return };
         pending.fold(task, root, edges);

@@ -148,7 +148,7 @@ impl Outbox {
     }
 
     /// Appends a row.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, link: u32, header: Header, anchors: &[Anchor], values: Values<'_>) {
         self.sent += 1;
         let at = link as usize;
@@ -221,14 +221,14 @@ impl Outbox {
 }
 
 impl Link {
-    #[inline]
+    #[inline(always)]
     fn is_full(&self) -> bool {
         self.open.row_count() >= BATCH_ROWS || self.open.byte_len() >= BATCH_BYTES
     }
 
     /// Takes credit for one row out of the grant, drawing a new one if need be. `queue`: who joins
     /// the queue when there is none.
-    #[inline]
+    #[inline(always)]
     fn cover(&mut self, bytes: usize, queue: Option<u32>, directory: &Directory) -> bool {
         let enough = self.grant.rows >= 1 && self.grant.bytes >= bytes as i64;
         if !enough && !self.refill(bytes, queue, directory) {

@@ -68,7 +68,7 @@ pub(crate) enum RouteError {
 
 impl StreamRoute {
     /// Finds who gets these values.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn choose(
         &mut self,
         scratch: &mut RouteScratch,
@@ -119,7 +119,7 @@ impl StreamRoute {
     }
 
     /// Counts what was sent to whom.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn count(&mut self, to: &[Destination]) {
         self.emitted += 1;
         match &mut self.edges[..] {

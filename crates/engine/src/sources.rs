@@ -56,7 +56,7 @@ impl Sources {
     }
 
     /// The stream that a row of `source` came by.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn info(&self, source: TaskId, stream: u16) -> &StreamInfo {
         &self.streams[self.component_of[source.0 as usize] as usize][usize::from(stream)]
     }
@@ -66,7 +66,7 @@ impl Sources {
     }
 
     /// Which input of the bolt that is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn input(&self, source: TaskId, stream: u16) -> usize {
         usize::from(self.inputs[self.component_of[source.0 as usize] as usize][usize::from(stream)])
     }

@@ -60,7 +60,7 @@ impl Batch {
     ///
     /// # Panics
     /// If there are more than [`MAX_ANCHORS`] anchors, which no caller may let happen.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, header: Header, anchors: &[Anchor], values: Values<'_>) -> usize {
         assert!(anchors.len() <= MAX_ANCHORS, "a row has at most {MAX_ANCHORS} anchors");
         let body = values.body();
@@ -91,13 +91,13 @@ impl Batch {
     }
 
     /// Number of rows.
-    #[inline]
+    #[inline(always)]
     pub fn row_count(&self) -> usize {
         self.starts.len()
     }
 
     /// Bytes of all rows, big values included.
-    #[inline]
+    #[inline(always)]
     pub fn byte_len(&self) -> usize {
         self.used + self.big_bytes
     }
@@ -123,7 +123,7 @@ impl Batch {
     }
 
     /// The row after the cursor, and moves the cursor behind it.
-    #[inline]
+    #[inline(always)]
     pub fn next(&self, cursor: &mut Cursor) -> Option<RowRef<'_>> {
         let row = self.peek(*cursor)?;
         cursor.row += 1;
@@ -131,7 +131,7 @@ impl Batch {
     }
 
     /// The row after the cursor.
-    #[inline]
+    #[inline(always)]
     pub fn peek(&self, cursor: Cursor) -> Option<RowRef<'_>> {
         let start = *self.starts.get(cursor.row)?;
         let end = self.starts.get(cursor.row + 1).map_or(self.used, |end| *end);
@@ -153,7 +153,7 @@ impl Batch {
     }
 
     /// Starts a row of `length` bytes at the end.
-    #[inline]
+    #[inline(always)]
     fn append(&mut self, length: usize) -> &mut [u8] {
         let start = self.used;
         let end = start + length;

@@ -84,7 +84,7 @@ impl RowBuilder {
         self.body.len() / SLOT_LEN
     }
 
-    #[inline]
+    #[inline(always)]
     fn begin(&mut self, arity: usize) -> Result<(), RowError> {
         (self.done_arity, self.done_len) = (0, 0);
         self.body.clear();
@@ -112,7 +112,7 @@ impl RowBuilder {
         self.error = None;
     }
 
-    #[inline]
+    #[inline(always)]
     fn finish(&mut self, arity: usize) -> Result<(), RowError> {
         let slots_end = arity * SLOT_LEN;
         if !self.plain || self.body.len() != slots_end || slots_end > self.max_bytes {

@@ -21,7 +21,7 @@ pub struct Values<'a> {
 }
 
 /// The bytes that [`Batch::push`](crate::Batch::push) takes for a row.
-#[inline]
+#[inline(always)]
 pub fn row_bytes(anchors: usize, values: Values<'_>) -> usize {
     HEADER_LEN + anchors * ANCHOR_LEN + values.byte_len()
 }

@@ -205,7 +205,7 @@ impl<'a> BoltOutput<'a> {
         self.sink.report_error(error.into());
     }
 
-    #[inline]
+    #[inline(always)]
     fn send<R: Row>(
         &mut self,
         stream: Option<&str>,

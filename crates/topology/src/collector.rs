@@ -46,7 +46,7 @@ impl Outputs {
     }
 
     /// Encodes `row` for the stream of this name, checking stream and arity.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn encode<'b, R: Row>(
         &self,
         builder: &'b mut RowBuilder,

@@ -213,7 +213,7 @@ impl<'a, Id> SpoutOutput<'a, Id> {
         self.sink.report_error(error.into());
     }
 
-    #[inline]
+    #[inline(always)]
     fn send<R: Row>(
         &mut self,
         stream: Option<&str>,

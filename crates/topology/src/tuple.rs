@@ -41,7 +41,7 @@ impl<'a> Tuple<'a> {
     /// # Errors
     /// Names component, stream and field when the field is not there, has another type, is out of
     /// the type's range or, for text, is not UTF-8. With `?` it fails the tuple.
-    #[inline]
+    #[inline(always)]
     pub fn get<T: FromField<'a>>(&self, key: impl FieldKey) -> Result<T, TupleError> {
         let Some(value) = key.index(&self.source.fields).and_then(|i| self.row.values().field(i)) else {
             return Err(self.error(key.to_string(), self.no_such_field()));

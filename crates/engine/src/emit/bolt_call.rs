@@ -66,7 +66,7 @@ pub(crate) struct Progress {
 
 impl BoltCall<'_> {
     /// Acks the input unless that is settled.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ack_input(&mut self) {
         if let (InputState::Open, Some(input)) = (self.progress.state, self.input) {
             self.progress.state = InputState::Settled;
