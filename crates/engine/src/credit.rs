@@ -2,7 +2,7 @@
 //! send a row draws credit first, and the receiver returns it when it takes the row.
 //!
 //! So rows that are sent always fit: an inbox never holds more than its window. Senders draw in
-//! chunks and return what they did not use before they wait.
+//! chunks and return what they did not use with every flush.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;

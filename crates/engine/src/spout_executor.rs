@@ -241,7 +241,7 @@ impl SpoutExecutor {
         let took = now.since(self.state.last_step);
         if self.state.was_busy {
             self.state.pace.observe(self.state.calls, took);
-            if took > SLOW && self.state.calls <= 16 {
+            if took > SLOW {
                 let id = self.tasks[self.state.running].id;
                 let message = format!(
                     "next_tuple took up to {} ms: while it runs, acks, fails and timeouts wait; it must not block",

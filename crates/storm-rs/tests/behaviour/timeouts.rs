@@ -225,3 +225,43 @@ fn a_bolt_that_turns_slow_times_nothing_out() {
     println!("{failed} timed out");
     assert_eq!(failed, 0);
 }
+
+/// Fast, but for one call in the middle that blocks.
+struct Hiccup(std::sync::Arc<storm_rs::engine::VirtualClock>, i64);
+
+impl Spout for Hiccup {
+    type MessageId = ();
+
+    fn declare_outputs(&self, out: &mut OutputDeclarer) {
+        out.fields(["n"]);
+    }
+
+    fn next_tuple(&mut self, out: &mut SpoutOutput<()>) -> Result<Next, SpoutError> {
+        self.1 += 1;
+        if self.1 == 20_000 {
+            self.0.advance(Duration::from_millis(300));
+        }
+        if self.1 == 40_000 {
+            return Ok(Next::Done);
+        }
+        out.emit((self.1,));
+        Ok(Next::Emitted)
+    }
+}
+
+#[test]
+fn a_next_tuple_that_blocks_once_among_fast_ones_is_reported() {
+    let got = log();
+    let clock = std::sync::Arc::new(storm_rs::engine::VirtualClock::new());
+    let spout_clock = clock.clone();
+    let mut t = TopologyBuilder::new();
+    t.set_spout("hiccup", move || Hiccup(spout_clock.clone(), 0), 1);
+    t.set_bolt("sink", sink(&got), 1).shuffle_grouping("hiccup");
+    let mut run =
+        storm_rs::engine::stepped::Stepped::start(t.build().unwrap(), settings(), clock, 1).unwrap();
+    assert!(run.run_to_end(Time::from_secs(100)));
+    let errors = run.take_errors();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!(errors[0].kind, storm_rs::engine::ErrorKind::Slow);
+    assert!(errors[0].message.contains("next_tuple took up to 300 ms"), "{}", errors[0].message);
+}
