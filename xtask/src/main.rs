@@ -12,7 +12,7 @@ const HELP: &str = "\
 Usage: cargo xtask <CHORE>
 
 Chores:
-  docs    Write docs/configuration.md from the table of configuration keys
+  docs    Write docs/configuration.md and docs/metrics.md from the tables of keys and metrics
   help    Show this
 ";
 
@@ -34,15 +34,17 @@ fn main() -> ExitCode {
 
 fn docs() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root");
-    let page = root.join("docs/configuration.md");
-    match fs::write(&page, storm_config::docs()) {
-        Ok(()) => {
-            println!("wrote {}", page.display());
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
+    let pages = [
+        ("docs/configuration.md", storm_config::docs()),
+        ("docs/metrics.md", storm_figures::metrics::docs()),
+    ];
+    for (path, text) in pages {
+        let page = root.join(path);
+        if let Err(error) = fs::write(&page, text) {
             eprintln!("error: cannot write {}: {error}", page.display());
-            ExitCode::FAILURE
+            return ExitCode::FAILURE;
         }
+        println!("wrote {}", page.display());
     }
+    ExitCode::SUCCESS
 }

@@ -7,19 +7,19 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 /// Words of a sentence.
-pub(crate) const SENTENCE_WORDS: u64 = 10;
+pub const SENTENCE_WORDS: u64 = 10;
 /// Different words.
 const VOCABULARY: usize = 20_000;
 /// Different sentences, a power of two; half a megabyte, so that the text is no test of memory.
 const SENTENCES: usize = 8192;
 
 /// Sentences, repeated without end.
-#[derive(Clone)]
-pub(crate) struct Text(Arc<[String]>);
+#[derive(Clone, Debug)]
+pub struct Text(Arc<[String]>);
 
 impl Text {
     /// The same in each run.
-    pub(crate) fn generate() -> Text {
+    pub fn generate() -> Text {
         let mut rng = SmallRng::seed_from_u64(7);
         let words = vocabulary(&mut rng);
         // The sum of the weights 1/rank up to each rank.
@@ -40,9 +40,22 @@ impl Text {
 
     /// The sentence of this number.
     #[inline]
-    pub(crate) fn sentence(&self, number: u64) -> &str {
+    pub fn sentence(&self, number: u64) -> &str {
         &self.0[number as usize & (SENTENCES - 1)]
     }
+}
+
+/// Calls `word` with each word of a sentence. One loop for all jobs, made part of each of them: what
+/// the compiler makes of a library's iterator differs from job to job by more than a row may.
+#[inline(always)]
+pub fn each_word<'a>(sentence: &'a str, mut word: impl FnMut(&'a str)) {
+    let mut rest = sentence;
+    while let Some(end) = rest.bytes().position(|byte| byte == b' ') {
+        let (first, after) = rest.split_at(end);
+        word(first);
+        rest = after.split_at(1).1;
+    }
+    word(rest);
 }
 
 fn vocabulary(rng: &mut SmallRng) -> Vec<String> {

@@ -2,18 +2,16 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::data::{SENTENCE_WORDS, Text};
+use crate::data::{SENTENCE_WORDS, Text, each_word};
 use crate::meter::{Meter, Sample};
 use crate::word_count::Counts;
 
 /// Counts the words of so many sentences.
-pub(crate) fn run(text: &Text, sentences: u64) -> (Sample, Counts) {
+pub fn run(text: &Text, sentences: u64) -> (Sample, Counts) {
     let meter = Meter::start();
     let mut counts: FxHashMap<&str, u64> = FxHashMap::default();
     for number in 0..sentences {
-        for word in text.sentence(number).split(' ') {
-            *counts.entry(word).or_default() += 1;
-        }
+        each_word(text.sentence(number), |word| *counts.entry(word).or_default() += 1);
     }
     let sample = meter.stop(sentences * SENTENCE_WORDS);
     (sample, counts.into_iter().map(|(word, count)| (word.to_owned(), count)).collect())

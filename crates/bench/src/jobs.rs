@@ -3,28 +3,35 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::QUIET_WAIT_MAX;
 use crate::constant::{self, Path as ConstPath};
 use crate::data::Text;
 use crate::latency::{self, Latency, Path};
+use crate::many::{self, Grouping, Many};
 use crate::meter::{Sample, wait_for_quiet};
 use crate::word_count::{self, Layout};
 use crate::{fused, idle, naive};
 
+/// How long a job waits for a quiet moment of the machine before it starts.
+const QUIET_WAIT_MAX: Duration = Duration::from_millis(500);
+
 /// Something to measure.
-#[derive(Clone, Copy)]
-pub(crate) struct Job {
-    pub(crate) name: &'static str,
+#[derive(Clone, Copy, Debug)]
+pub struct Job {
+    /// What it is called in tables and on the command line.
+    pub name: &'static str,
     /// What the figures are per.
-    pub(crate) item: &'static str,
-    pub(crate) work: Work,
+    pub item: &'static str,
+    /// What it does.
+    pub work: Work,
 }
 
 /// What a job does.
-#[derive(Clone, Copy)]
-pub(crate) enum Work {
-    /// So many sentences or tuples, as fast as it can.
+#[derive(Clone, Copy, Debug)]
+pub enum Work {
+    /// So many sentences or tuples, as fast as it can, from its start to its end.
     Fast(fn(&Text, u64) -> Sample),
+    /// As fast as it can for a while, once each executor has had so many tuples.
+    Warm(fn(u64, Duration) -> Sample),
     /// At this rate, for as long as latencies are measured.
     Paced(Path, u64),
     /// Nothing.
@@ -32,18 +39,27 @@ pub(crate) enum Work {
 }
 
 /// All jobs, in the order of a round.
-pub(crate) const JOBS: &[Job] = &[
+pub const JOBS: &[Job] = &[
     fast("fused", "word", |text, n| fused::run(text, n).0),
     fast("count-1-1-1", "word", |text, n| word_count::run(text, n, Layout::ONE_ONE, false).0),
     fast("count-1-1-1-tracked", "word", |text, n| word_count::run(text, n, Layout::ONE_ONE, true).0),
-    fast("naive", "word", |text, n| naive::run(text, n, false).0),
-    fast("naive-tracked", "word", |text, n| naive::run(text, n, true).0),
+    fast("naive", "word", |text, n| naive::run(text, n, Layout::ONE_ONE, false).0),
+    fast("naive-tracked", "word", |text, n| naive::run(text, n, Layout::ONE_ONE, true).0),
     fast("count-1-2-2", "word", |text, n| word_count::run(text, n, Layout::TWO_TWO, false).0),
     fast("count-1-2-2-tracked", "word", |text, n| word_count::run(text, n, Layout::TWO_TWO, true).0),
+    fast("naive-1-2-2", "word", |text, n| naive::run(text, n, Layout::TWO_TWO, false).0),
+    fast("naive-1-2-2-tracked", "word", |text, n| naive::run(text, n, Layout::TWO_TWO, true).0),
+    fast("count-chained-tracked", "word", |text, n| word_count::run(text, n, Layout::CHAINED, true).0),
     fast("null", "tuple", |_, n| constant::run(n, ConstPath::Null, false)),
     fast("null-tracked", "tuple", |_, n| constant::run(n, ConstPath::Null, true)),
     fast("id-null", "tuple", |_, n| constant::run(n, ConstPath::IdNull, false)),
     fast("id-null-tracked", "tuple", |_, n| constant::run(n, ConstPath::IdNull, true)),
+    warm("shuffle-4", |tuples, time| many::run(Many::FOUR, Grouping::Shuffle, tuples, time)),
+    warm("shuffle-1000", |tuples, time| many::run(Many::THOUSAND, Grouping::Shuffle, tuples, time)),
+    warm("shuffle-1000-shared", |tuples, time| many::run(Many::SHARED, Grouping::Shuffle, tuples, time)),
+    warm("fields-4", |tuples, time| many::run(Many::FOUR, Grouping::Fields, tuples, time)),
+    warm("fields-1000", |tuples, time| many::run(Many::THOUSAND, Grouping::Fields, tuples, time)),
+    warm("fields-1000-shared", |tuples, time| many::run(Many::SHARED, Grouping::Fields, tuples, time)),
     paced("loop-1k", Path::Null, 1_000),
     paced("loop-10k", Path::Null, 10_000),
     paced("split-count-loop-1k", Path::WordCount, 1_000),
@@ -51,30 +67,43 @@ pub(crate) const JOBS: &[Job] = &[
     Job { name: "idle", item: "executor", work: Work::Idle },
 ];
 
-const fn fast(name: &'static str, item: &'static str, work: fn(&Text, u64) -> Sample) -> Job {
+/// A job of so many items.
+pub const fn fast(name: &'static str, item: &'static str, work: fn(&Text, u64) -> Sample) -> Job {
     Job { name, item, work: Work::Fast(work) }
+}
+
+const fn warm(name: &'static str, work: fn(u64, Duration) -> Sample) -> Job {
+    Job { name, item: "tuple", work: Work::Warm(work) }
 }
 
 const fn paced(name: &'static str, path: Path, per_sec: u64) -> Job {
     Job { name, item: "tree", work: Work::Paced(path, per_sec) }
 }
 
-/// The jobs of these names, else those whose names contain them; all if there are none.
-pub(crate) fn choose(only: &[String]) -> Vec<Job> {
-    let is_exact = |name: &str| JOBS.iter().any(|job| job.name == name);
+/// Those of the jobs that have one of these names, or that contain it where none has it; all if no
+/// name is given.
+pub fn choose(jobs: &[Job], only: &[String]) -> Vec<Job> {
+    let is_exact = |name: &str| jobs.iter().any(|job| job.name == name);
     let is_wanted = |job: &&Job| {
         let fits = |only: &String| if is_exact(only) { job.name == only } else { job.name.contains(&**only) };
         only.is_empty() || only.iter().any(fits)
     };
-    JOBS.iter().filter(is_wanted).copied().collect()
+    jobs.iter().filter(is_wanted).copied().collect()
 }
 
 /// How long jobs take.
-#[derive(Clone, Copy)]
-pub(crate) struct Lengths {
-    pub(crate) fast: Duration,
-    pub(crate) paced: Duration,
-    pub(crate) idle: Duration,
+#[derive(Clone, Copy, Debug)]
+pub struct Lengths {
+    /// Of a job that does what it can.
+    pub fast: Duration,
+    /// Of a job that emits at a rate.
+    pub paced: Duration,
+    /// Of the job that does nothing.
+    pub idle: Duration,
+    /// Tuples that each executor has had on average when a warm job begins to be measured.
+    pub warm_tuples: u64,
+    /// Of a warm job from there on.
+    pub warm: Duration,
 }
 
 impl Default for Lengths {
@@ -83,30 +112,34 @@ impl Default for Lengths {
             fast: Duration::from_millis(400),
             paced: Duration::from_secs(1),
             idle: Duration::from_secs(2),
+            warm_tuples: 2_000,
+            warm: Duration::from_secs(1),
         }
     }
 }
 
 impl Lengths {
     /// For a smoke test.
-    pub(crate) fn quick() -> Lengths {
+    pub fn quick() -> Lengths {
         let tenth = Duration::from_millis(100);
-        Lengths { fast: tenth, paced: 2 * tenth, idle: 3 * tenth }
+        Lengths { fast: tenth, paced: 2 * tenth, idle: 3 * tenth, warm_tuples: 500, warm: 3 * tenth }
     }
 }
 
 /// What a job gave in one round.
 #[derive(Clone, Debug)]
-pub(crate) struct Measured {
-    pub(crate) sample: Sample,
-    pub(crate) latency: Option<Latency>,
+pub struct Measured {
+    /// Times.
+    pub sample: Sample,
+    /// Of a job that emits at a rate.
+    pub latency: Option<Latency>,
 }
 
 /// What the jobs gave in one round, by name.
-pub(crate) type Round = BTreeMap<&'static str, Measured>;
+pub type Round = BTreeMap<&'static str, Measured>;
 
 /// Runs the jobs, round by round.
-pub(crate) fn measure(text: &Text, jobs: &[Job], lengths: Lengths, rounds: u32) -> Vec<Round> {
+pub fn measure(text: &Text, jobs: &[Job], lengths: Lengths, rounds: u32) -> Vec<Round> {
     let sizes: Vec<u64> = jobs.iter().map(|job| size(text, job, lengths)).collect();
     let round = |_| {
         let one = |(job, size): (&Job, &u64)| {
@@ -122,6 +155,7 @@ pub(crate) fn measure(text: &Text, jobs: &[Job], lengths: Lengths, rounds: u32) 
 pub(crate) fn run(text: &Text, job: &Job, size: u64, lengths: Lengths) -> Measured {
     match job.work {
         Work::Fast(work) => Measured { sample: work(text, size), latency: None },
+        Work::Warm(work) => Measured { sample: work(lengths.warm_tuples, lengths.warm), latency: None },
         Work::Paced(path, per_sec) => {
             let (sample, latency) = latency::run(text, path, per_sec, lengths.paced);
             Measured { sample, latency: Some(latency) }

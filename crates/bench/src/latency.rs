@@ -19,8 +19,8 @@ use crate::word_count::{Layout, add_split_and_count};
 const WARM_UP: u64 = 10;
 
 /// The bolts between emit and ack.
-#[derive(Clone, Copy)]
-pub(crate) enum Path {
+#[derive(Clone, Copy, Debug)]
+pub enum Path {
     /// One that does nothing.
     Null,
     /// Split and count.
@@ -29,11 +29,11 @@ pub(crate) enum Path {
 
 /// Times from emit to ack, in nanoseconds.
 #[derive(Clone, Debug)]
-pub(crate) struct Latency {
+pub struct Latency {
     /// From the moment at which the tuple should have been emitted.
-    pub(crate) intended: Histogram<u64>,
+    pub intended: Histogram<u64>,
     /// From the moment at which the spout emitted it: without what waking the spout took.
-    pub(crate) emitted: Histogram<u64>,
+    pub emitted: Histogram<u64>,
 }
 
 impl Latency {
@@ -69,7 +69,7 @@ pub(crate) fn run(text: &Text, path: Path, per_sec: u64, time: Duration) -> (Sam
         Path::WordCount => add_split_and_count(&mut t, Layout::ONE_ONE, &Arc::default()),
     }
     let topology = t.build().expect("the topology is sound");
-    let sample = running::complete(topology, |figures| figures.spouts(|task| task.acked));
+    let sample = running::complete(topology, |figures| figures.spouts(|task| task.acked()));
     let latency = result.lock().expect("no task has panicked").clone();
     (sample, latency)
 }

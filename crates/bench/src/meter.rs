@@ -8,59 +8,67 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Above this share of the machine's CPU time used by others a sample is noisy.
-pub(crate) const FOREIGN_MAX: f64 = 0.08;
+pub const FOREIGN_MAX: f64 = 0.08;
 
 /// Ticks of `/proc/stat` per second: `USER_HZ`, which is 100 on every Linux.
 const TICKS_PER_SEC: f64 = 100.0;
 
 /// What a job took.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sample {
-    /// Words or tuples.
-    pub(crate) items: u64,
-    pub(crate) wall: Duration,
-    /// Of all threads.
-    pub(crate) cpu: Duration,
+pub struct Sample {
+    /// Words, tuples, trees or executors.
+    pub items: u64,
+    /// Time that passed.
+    pub wall: Duration,
+    /// CPU time of all threads.
+    pub cpu: Duration,
     /// Share of the machine's CPU time that other processes used.
-    pub(crate) foreign: f64,
+    pub foreign: f64,
 }
 
 impl Sample {
-    pub(crate) fn items_per_sec(&self) -> f64 {
+    /// Items per second.
+    pub fn items_per_sec(&self) -> f64 {
         self.items as f64 / self.wall.as_secs_f64()
     }
 
-    pub(crate) fn wall_ns(&self) -> f64 {
+    /// Nanoseconds that passed per item.
+    pub fn wall_ns(&self) -> f64 {
         self.wall.as_nanos() as f64 / self.items as f64
     }
 
-    pub(crate) fn cpu_ns(&self) -> f64 {
+    /// Nanoseconds of CPU time per item.
+    pub fn cpu_ns(&self) -> f64 {
         self.cpu.as_nanos() as f64 / self.items as f64
     }
 
-    /// Of one core.
-    pub(crate) fn cpu_percent(&self) -> f64 {
+    /// CPU time as a share of one core, in percent.
+    pub fn cpu_percent(&self) -> f64 {
         100.0 * self.cpu.as_secs_f64() / self.wall.as_secs_f64()
     }
 
-    pub(crate) fn is_noisy(&self) -> bool {
+    /// Whether others used more than [`FOREIGN_MAX`].
+    pub fn is_noisy(&self) -> bool {
         self.foreign > FOREIGN_MAX
     }
 }
 
 /// A measurement that has begun.
-pub(crate) struct Meter {
+#[derive(Debug)]
+pub struct Meter {
     wall: Instant,
     cpu: Duration,
     machine: Option<Duration>,
 }
 
 impl Meter {
-    pub(crate) fn start() -> Meter {
+    /// Begins to measure.
+    pub fn start() -> Meter {
         Meter { machine: machine_cpu(), cpu: own_cpu(), wall: Instant::now() }
     }
 
-    pub(crate) fn stop(&self, items: u64) -> Sample {
+    /// What was taken since the start, for so many items.
+    pub fn stop(&self, items: u64) -> Sample {
         let wall = self.wall.elapsed();
         let cpu = own_cpu().saturating_sub(self.cpu);
         let machine = machine_cpu().zip(self.machine).map(|(now, then)| now.saturating_sub(then));

@@ -1,19 +1,21 @@
-//! Reference (b): the design that comes to mind first. A thread per executor, one message per tuple,
-//! values that are owned and shared by count, maps of the standard library; in the tracked form an
-//! acker with a thread of its own, as Storm has it.
+//! Reference (b): the design that comes to mind first. A thread per executor, one crossbeam message per
+//! tuple, values that are owned and shared by count, maps of the standard library; in the tracked form
+//! an acker with a thread of its own, as Storm has it.
 //!
-//! The queues are the standard library's: crossbeam is named in the engine alone. With crossbeam's
-//! this job is faster, so what is printed as "of (b)" flatters the engine; BENCHMARKS.md tells by how
-//! much.
+//! Data wait in bounded queues. Acks do not: the acker sends to the spout, which sends to the acker,
+//! and two full queues would wait for each other for ever. The spout's pending trees bound them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{BuildHasher, BuildHasherDefault};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, Builder, Scope, ScopedJoinHandle};
 
-use crate::data::{SENTENCE_WORDS, Text};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+use crate::data::{SENTENCE_WORDS, Text, each_word};
 use crate::meter::{Meter, Sample};
-use crate::word_count::Counts;
+use crate::word_count::{Counts, Layout};
 
 /// Messages that a queue holds before its senders wait.
 const QUEUE: usize = 4096;
@@ -51,27 +53,41 @@ struct Ack {
     is_init: bool,
 }
 
-/// Counts the words of so many sentences.
-pub(crate) fn run(text: &Text, sentences: u64, is_tracked: bool) -> (Sample, Counts) {
+/// Counts the words of so many sentences, with one spout.
+pub(crate) fn run(text: &Text, sentences: u64, layout: Layout, is_tracked: bool) -> (Sample, Counts) {
     let meter = Meter::start();
-    let counted = thread::scope(|scope| {
-        let (to_split, from_spout) = sync_channel(QUEUE);
-        let (to_count, from_split) = sync_channel(QUEUE);
-        let (to_acker, acks) = sync_channel(QUEUE);
-        let (to_spout, outcomes) = channel();
+    let counted: Vec<HashMap<Arc<str>, u64>> = thread::scope(|scope| {
+        let (to_splits, from_spout) = queues(layout.splits);
+        let (to_counts, from_splits) = queues(layout.counts);
+        let (to_acker, acks) = unbounded();
+        let (to_spout, outcomes) = unbounded();
         let acker = is_tracked.then_some(to_acker);
         if is_tracked {
             start(scope, "acker", move || ack(&acks, &to_spout));
         }
-        let of_split = acker.clone();
-        let of_count = acker.clone();
-        start(scope, "spout", move || emit(text, sentences, &to_split, acker.as_ref(), &outcomes));
-        start(scope, "split", move || split(&from_spout, &to_count, of_split.as_ref()));
-        let counting = start(scope, "count", move || count(&from_split, of_count.as_ref()));
-        counting.join().expect("counting does not panic")
+        for (input, number) in from_spout.into_iter().zip(2..) {
+            let (to_counts, acker) = (to_counts.clone(), acker.clone());
+            start(scope, "split", move || split(&input, &to_counts, acker.as_ref(), Edges(number)));
+        }
+        // Those of the threads alone keep the queues open.
+        drop(to_counts);
+        let counting = |input| {
+            let acker = acker.clone();
+            start(scope, "count", move || count(&input, acker.as_ref()))
+        };
+        let counting: Vec<_> = from_splits.into_iter().map(counting).collect();
+        start(scope, "spout", move || emit(text, sentences, &to_splits, acker.as_ref(), &outcomes));
+        counting.into_iter().map(|thread| thread.join().expect("counting does not panic")).collect()
     });
     let sample = meter.stop(sentences * SENTENCE_WORDS);
-    (sample, counted.into_iter().map(|(word, count)| (word.as_ref().to_owned(), count)).collect())
+    // Fields grouping: no word has been counted in two places.
+    let counts = counted.into_iter().flatten().map(|(word, count)| (word.as_ref().to_owned(), count));
+    (sample, counts.collect())
+}
+
+/// A bounded queue for each of so many executors.
+fn queues(executors: u32) -> (Vec<Sender<Tuple>>, Vec<Receiver<Tuple>>) {
+    (0..executors).map(|_| bounded(QUEUE)).unzip()
 }
 
 fn start<'s, T: Send + 's>(
@@ -85,8 +101,8 @@ fn start<'s, T: Send + 's>(
 fn emit(
     text: &Text,
     sentences: u64,
-    split: &SyncSender<Tuple>,
-    acker: Option<&SyncSender<Ack>>,
+    splits: &[Sender<Tuple>],
+    acker: Option<&Sender<Ack>>,
     outcomes: &Receiver<u64>,
 ) {
     let mut edges = Edges(1);
@@ -104,32 +120,43 @@ fn emit(
             send(acker, Ack { root, xor: edge, is_init: true });
         }
         let values = vec![Value::Str(Arc::from(text.sentence(number)))];
-        send(split, Tuple { values, root, edge });
+        send(&splits[number as usize % splits.len()], Tuple { values, root, edge });
     }
     for _ in 0..pending {
         outcomes.recv().expect("the acker outlives its trees");
     }
 }
 
-fn split(input: &Receiver<Tuple>, count: &SyncSender<Tuple>, acker: Option<&SyncSender<Ack>>) {
-    let mut edges = Edges(2);
+fn split(input: &Receiver<Tuple>, counts: &[Sender<Tuple>], acker: Option<&Sender<Ack>>, mut edges: Edges) {
     for tuple in input {
         let mut xor = tuple.edge;
-        for word in tuple.values[0].text().split(' ') {
+        each_word(tuple.values[0].text(), |word| {
             let mut edge = 0;
             if acker.is_some() {
                 edge = edges.draw();
                 xor ^= edge;
             }
-            send(count, Tuple { values: vec![Value::Str(Arc::from(word))], root: tuple.root, edge });
-        }
+            let values = vec![Value::Str(Arc::from(word))];
+            send(by_field(counts, word), Tuple { values, root: tuple.root, edge });
+        });
         if let Some(acker) = acker {
             send(acker, Ack { root: tuple.root, xor, is_init: false });
         }
     }
 }
 
-fn count(input: &Receiver<Tuple>, acker: Option<&SyncSender<Ack>>) -> HashMap<Arc<str>, u64> {
+/// The executor that counts this word.
+fn by_field<'a>(counts: &'a [Sender<Tuple>], word: &str) -> &'a Sender<Tuple> {
+    match counts {
+        [only] => only,
+        several => {
+            let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one(word);
+            &several[hash as usize % several.len()]
+        }
+    }
+}
+
+fn count(input: &Receiver<Tuple>, acker: Option<&Sender<Ack>>) -> HashMap<Arc<str>, u64> {
     let mut counts = HashMap::new();
     for tuple in input {
         *counts.entry(tuple.values[0].text().clone()).or_default() += 1;
@@ -154,7 +181,7 @@ fn ack(acks: &Receiver<Ack>, spout: &Sender<u64>) {
     }
 }
 
-fn send<T>(queue: &SyncSender<T>, message: T) {
+fn send<T>(queue: &Sender<T>, message: T) {
     assert!(queue.send(message).is_ok(), "who receives outlives who sends");
 }
 

@@ -8,8 +8,12 @@ use crate::jobs::{Job, Measured, Round, Work};
 use crate::meter::{FOREIGN_MAX, Sample};
 use crate::rows::{Row, Wanted, median_of_sorted};
 
-/// Two tables: the ratios, and the figures that they are made of.
-pub(crate) fn tables(jobs: &[Job], rounds: &[Round], rows: &[Row]) {
+/// What (a) and (b) are.
+pub const REFERENCES: &str = "(a): the job fused in one thread with static types. (b): a crossbeam message \
+    per tuple, owned values, hash map of the standard library, with the executors of what it is compared with.";
+
+/// Two tables: the ratios, and the figures that they are made of; `references` says what they name.
+pub fn tables(jobs: &[Job], rounds: &[Round], rows: &[Row], references: &str) {
     println!("{} rounds, interleaved; allocator: {}", rounds.len(), allocator());
     println!();
     println!("| row | median | min..max | quiet rounds | required | target | stretch | |");
@@ -17,8 +21,8 @@ pub(crate) fn tables(jobs: &[Job], rounds: &[Round], rows: &[Row]) {
     for row in rows {
         let Row { name, unit, median, min, max, quiet_rounds, wanted } = row;
         let [required, target, stretch] = match wanted {
-            Some(Wanted { required, target, stretch }) => [required, target, stretch].map(f64::to_string),
-            None => ["-"; 3].map(str::to_owned),
+            Some(Wanted { required, target, stretch, .. }) => [required, target, stretch].map(limit),
+            None => [&None; 3].map(limit),
         };
         println!(
             "| {name} | {}{unit} | {}..{} | {quiet_rounds}/{} | {required} | {target} | {stretch} | {} |",
@@ -36,7 +40,9 @@ pub(crate) fn tables(jobs: &[Job], rounds: &[Round], rows: &[Row]) {
         let samples: Vec<Sample> = rounds.iter().map(|round| round[name].sample).collect();
         // What waits has no speed of its own.
         let (rate, wall) = match work {
-            Work::Fast(_) => (median(&samples, Sample::items_per_sec), median(&samples, Sample::wall_ns)),
+            Work::Fast(_) | Work::Warm(_) => {
+                (median(&samples, Sample::items_per_sec), median(&samples, Sample::wall_ns))
+            }
             Work::Paced(..) => (median(&samples, Sample::items_per_sec), f64::NAN),
             Work::Idle => (f64::NAN, f64::NAN),
         };
@@ -51,15 +57,14 @@ pub(crate) fn tables(jobs: &[Job], rounds: &[Round], rows: &[Row]) {
     }
     println!();
     println!(
-        "(a): the job fused in one thread with static types. (b): a message per tuple, owned values, \
-         queues and hash map of the standard library. Others used more than {:.0} % of the machine's \
-         CPU in samples marked `~`; rows are of the other rounds where there are any.",
+        "{references} Others used more than {:.0} % of the machine's CPU in samples marked `~`; rows are of \
+         the other rounds where there are any.",
         FOREIGN_MAX * 100.0
     );
 }
 
 /// Rows, and every sample.
-pub(crate) fn json(jobs: &[Job], rounds: &[Round], rows: &[Row]) {
+pub fn json(jobs: &[Job], rounds: &[Round], rows: &[Row]) {
     let row = |row: &Row| {
         let wanted = row.wanted.map(|w| json!([w.required, w.target, w.stretch]));
         json!({
@@ -87,8 +92,12 @@ pub(crate) fn json(jobs: &[Job], rounds: &[Round], rows: &[Row]) {
     println!("{all:#}");
 }
 
-fn allocator() -> &'static str {
+pub(crate) fn allocator() -> &'static str {
     if IS_JEMALLOC { "jemalloc" } else { "the system's" }
+}
+
+fn limit(limit: &Option<f64>) -> String {
+    limit.map_or("-".to_owned(), |limit| limit.to_string())
 }
 
 fn foreign(sample: &Sample) -> String {

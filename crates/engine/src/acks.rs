@@ -43,7 +43,21 @@ pub(crate) struct AckOutbox {
     /// By executor, made when first needed.
     pending: Vec<Option<Box<PendingAcks>>>,
     dirty: Vec<u32>,
+    /// The tree of the last edges: rows of one tree mostly follow each other, so most edges end
+    /// here and not in a table.
+    run: Run,
 }
+
+/// Edges of one tree.
+#[derive(Clone, Copy)]
+struct Run {
+    task: TaskId,
+    root: u64,
+    edges: u64,
+}
+
+/// No task has this number: nothing is held.
+const NO_RUN: Run = Run { task: TaskId(u32::MAX), root: 0, edges: 0 };
 
 /// Acks for one spout executor.
 struct PendingAcks {
@@ -74,12 +88,22 @@ impl AckOutbox {
             executor_of,
             pending: (0..executors).map(|_| None).collect(),
             dirty: Vec::new(),
+            run: NO_RUN,
         }
     }
 
     /// Edges of a tree were made or acked.
     #[inline(always)]
     pub(crate) fn fold(&mut self, task: TaskId, root: u64, edges: u64) {
+        if self.run.root == root && self.run.task == task {
+            self.run.edges ^= edges;
+            return;
+        }
+        let Run { task, root, edges } = std::mem::replace(&mut self.run, Run { task, root, edges });
+        self.hold(task, root, edges);
+    }
+
+    fn hold(&mut self, task: TaskId, root: u64, edges: u64) {
         let Some((executor, pending)) = self.pending(task) else { return };
         pending.fold(task, root, edges);
         let is_full = pending.entries.len() >= FULL && !pending.is_refused;
@@ -99,6 +123,11 @@ impl AckOutbox {
     }
 
     fn push(&mut self, entry: AckEntry) {
+        if (self.run.task, self.run.root) == (entry.task, entry.root) {
+            // Behind a fail they would count as late.
+            let Run { task, root, edges } = std::mem::replace(&mut self.run, NO_RUN);
+            self.hold(task, root, edges);
+        }
         if let Some((_, pending)) = self.pending(entry.task) {
             pending.push(entry);
         }
@@ -106,6 +135,8 @@ impl AckOutbox {
 
     /// Sends what there is; what finds its lane full stays and goes on folding.
     pub(crate) fn flush(&mut self) {
+        let Run { task, root, edges } = std::mem::replace(&mut self.run, NO_RUN);
+        self.hold(task, root, edges);
         for i in (0..self.dirty.len()).rev() {
             let executor = self.dirty[i];
             if self.send(executor) {

@@ -2,22 +2,24 @@
 
 mod figures;
 mod lifecycle;
+mod timing;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use storm_figures::Latency;
 use storm_model::{TaskId, Time};
 use storm_row::{Batch, Cursor, RowBuilder};
 use storm_topology::builder::BoltFactory;
 use storm_topology::{
-    Bolt, BoltError, BoltOutput, ComponentError, EmitError, FailCause, RetainedHome, TaskHook, Tuple,
+    Bolt, BoltError, BoltOutput, ComponentError, EmitError, FailCause, RetainedHome, Tuple,
 };
 
 use crate::acks::AckOutbox;
 use crate::credit::Grant;
 use crate::directory::Directory;
 use crate::doomed::Doomed;
-use crate::emit::{BoltCall, BoltCounts, Emitter, InputState, Progress, resolve};
+use crate::emit::{BoltCall, Emitter, InputState, Progress, Settled, TaskBook, resolve};
 use crate::executor::{Step, TaskMaker, earlier};
 use crate::lanes::{Control, Lanes, Parcel};
 use crate::outbox::row_len;
@@ -27,6 +29,7 @@ use crate::port::ExecutorPort;
 use crate::retained::RetainedTable;
 use crate::run::Event;
 use crate::sources::Sources;
+use timing::{Stopwatch, Timed};
 
 pub(crate) use lifecycle::pause_after;
 
@@ -51,7 +54,11 @@ pub(crate) struct BoltExecutor {
     pub(crate) maker: TaskMaker,
     pub(crate) factory: BoltFactory,
     pub(crate) tasks: Vec<BoltTask>,
+    /// What a running call writes of each task, by the same rank.
+    pub(crate) books: Vec<TaskBook>,
     pub(crate) tick: Option<Duration>,
+    /// What reading the clock takes.
+    pub(crate) clock_cost: Duration,
     /// Whether an edge that closes a cycle ends here.
     pub(crate) has_loop_input: bool,
     pub(crate) state: BoltState,
@@ -59,14 +66,9 @@ pub(crate) struct BoltExecutor {
 
 /// One task.
 pub(crate) struct BoltTask {
-    id: TaskId,
     /// None while a new instance could not be prepared after a panic.
     bolt: Option<Box<dyn Bolt>>,
-    hooks: Vec<Box<dyn TaskHook>>,
     incarnation: u64,
-    counts: BoltCounts,
-    /// By input.
-    executed: Vec<u64>,
     /// Panics since the last success.
     panics: u32,
 }
@@ -86,9 +88,19 @@ pub(crate) struct BoltState {
     window: i64,
     last_step: Time,
     was_busy: bool,
+    /// Since when its neighbours on the thread have their turn.
+    resting: Option<Time>,
+    is_idle: bool,
     step_rows: usize,
     returned: Grant,
-    taken: u64,
+    /// Rows taken, and messages.
+    rows: u64,
+    messages: u64,
+    /// Number of the next row to be timed.
+    timed: Timed,
+    queue: Latency,
+    started: Time,
+    busy: Duration,
     next_tick: Option<Time>,
     next_refresh: Time,
     paused_until: Option<Time>,
@@ -109,9 +121,16 @@ impl BoltState {
             window: 1,
             last_step: now,
             was_busy: false,
+            resting: None,
+            is_idle: true,
             step_rows: 0,
             returned: Grant::default(),
-            taken: 0,
+            rows: 0,
+            messages: 0,
+            timed: Timed::default(),
+            queue: Latency::default(),
+            started: now,
+            busy: Duration::ZERO,
             next_tick: tick.map(|t| now + t),
             next_refresh: now + LOAD_REFRESH,
             paused_until: None,
@@ -138,7 +157,16 @@ enum Source {
 impl BoltExecutor {
     /// Does some 100 microseconds of work.
     pub(crate) fn step(&mut self, now: Time) -> Step {
+        let step = self.work(now);
+        // All of the step and nothing else: the pace knows nothing of ticks and acks, and counts the
+        // waits for credit.
+        self.state.busy += self.port.clock.now().since(now);
+        step
+    }
+
+    fn work(&mut self, now: Time) -> Step {
         self.keep_pace(now);
+        self.emitter.outbox.begin(now);
         if self.take_control(now) {
             return Step::Ended;
         }
@@ -160,6 +188,18 @@ impl BoltExecutor {
         self.end_step(now)
     }
 
+    /// See [`Executor::rest`](crate::executor::Executor::rest).
+    pub(crate) fn rest(&mut self, now: Time) {
+        self.pause(now);
+        self.state.resting = Some(now);
+    }
+
+    /// What follows is none of the bolt's time.
+    fn pause(&mut self, now: Time) {
+        self.keep_pace(now);
+        self.state.was_busy = false;
+    }
+
     /// Whether no input may be taken: no credit downstream, or a pause after panics.
     fn is_held(&mut self, now: Time) -> bool {
         self.emitter.outbox.is_blocked() || self.is_paused(now)
@@ -176,11 +216,11 @@ impl BoltExecutor {
         for rank in 0..self.tasks.len() {
             if self.tasks[rank].bolt.is_none() {
                 self.rebuild(rank, now);
-                if self.tasks[rank].bolt.is_some() {
-                    // The pause for what failed before is over.
-                    self.state.paused_until = None;
-                }
             }
+        }
+        if self.tasks.iter().all(|task| task.bolt.is_some()) {
+            // The pause for what failed before is over.
+            self.state.paused_until = None;
         }
         self.state.paused_until.is_some()
     }
@@ -192,17 +232,22 @@ impl BoltExecutor {
         let has_input = self.has_input();
         self.state.was_busy = has_input || self.state.step_rows > 0;
         if has_input && !is_held || !self.lanes.control.is_empty() {
+            self.emitter.outbox.hand_over();
             self.publish();
             return Step::Busy;
         }
         if !is_held && self.state.step_rows > 0 {
             // The wait for input is none of the bolt's time; the wait for credit is.
-            self.keep_pace(self.port.clock.now());
-            self.state.was_busy = false;
+            self.pause(self.port.clock.now());
         }
         // About to wait: everything goes out first. That is why a DAG cannot wedge.
         self.emitter.outbox.flush(now);
         self.acks.flush();
+        if !has_input && !self.state.is_idle {
+            self.state.is_idle = true;
+            self.directory[self.me].account.idle(&mut self.state.wake);
+            self.directory.wake_all(&mut self.state.wake);
+        }
         self.publish();
         if self.directory.is_watched.load(std::sync::atomic::Ordering::SeqCst) {
             self.port.events.send(Event::Idle).ok();
@@ -224,7 +269,7 @@ impl BoltExecutor {
         let address = &self.directory[self.me];
         address.traffic.publish(
             self.emitter.outbox.sent(),
-            self.state.taken,
+            self.state.rows + self.state.messages,
             self.state.retained.len() as u64,
             0,
         );
@@ -233,8 +278,13 @@ impl BoltExecutor {
     /// Measures the last step and sizes the window by it.
     fn keep_pace(&mut self, now: Time) {
         let state = &mut self.state;
+        if let Some(since) = state.resting.take() {
+            // Rows wait meanwhile: how many may is a matter of all the time that they do.
+            state.pace.wait(now.since(since));
+        }
         if state.was_busy {
-            state.pace.observe(state.step_rows, now.since(state.last_step));
+            let took = now.since(state.last_step);
+            state.pace.observe(state.step_rows, took);
             let window = state.pace.window();
             // Small changes are not worth a lock.
             if window < state.window || window > state.window + state.window / 8 {
@@ -251,7 +301,8 @@ impl BoltExecutor {
         let state = &mut self.state;
         if state.returned != Grant::default() {
             let returned = std::mem::take(&mut state.returned);
-            self.directory[self.me].account.give_back(returned, &mut state.wake);
+            state.is_idle = false;
+            self.directory[self.me].account.take(returned, &mut state.wake);
             self.directory.wake_all(&mut state.wake);
         }
     }
@@ -261,10 +312,9 @@ impl BoltExecutor {
         while let Some(control) = self.lanes.control.take() {
             match control {
                 Control::Resolve(key, resolution) => {
-                    if let Some((rank, is_ack)) =
-                        resolve(&mut self.state.retained, &mut self.acks, key, resolution)
+                    if let Some(settled) = resolve(&mut self.state.retained, &mut self.acks, key, resolution)
                     {
-                        self.resolved(rank, is_ack, now);
+                        self.resolved(&settled, now);
                     }
                 }
                 Control::Snapshot(reply) => {
@@ -282,15 +332,20 @@ impl BoltExecutor {
     }
 
     /// A retained tuple is settled.
-    fn resolved(&mut self, rank: usize, is_ack: bool, now: Time) {
-        let task = &mut self.tasks[rank];
-        task.counts.retained -= 1;
-        *(if is_ack { &mut task.counts.acked } else { &mut task.counts.failed }) += 1;
-        if task.hooks.is_empty() {
+    fn resolved(&mut self, settled: &Settled, now: Time) {
+        let Settled { rank, input, is_ack, since } = *settled;
+        let TaskBook { id, hooks, inputs, retained } = &mut self.books[rank];
+        let id = *id;
+        *retained -= 1;
+        if is_ack {
+            inputs[input].acked += 1;
+            inputs[input].process.record(now.since(since));
+        } else {
+            inputs[input].failed += 1;
+        }
+        if hooks.is_empty() {
             return;
         }
-        let id = task.id;
-        let hooks = &mut task.hooks;
         let result = panics::guard(|| {
             hooks.iter_mut().for_each(|h| if is_ack { h.bolt_ack(id) } else { h.bolt_fail(id) });
         });
@@ -306,7 +361,8 @@ impl BoltExecutor {
                 return;
             }
             let Some((task, message)) = self.lanes.messages.take() else { return };
-            self.state.taken += 1;
+            self.state.messages += 1;
+            self.directory[self.me].took_message();
             let rank = self.rank(task);
             self.call(rank, now, |bolt, out| bolt.on_message(message, out));
         }
@@ -335,7 +391,6 @@ impl BoltExecutor {
         self.state.row_of = None;
         self.state.progress = Progress { state: InputState::None, edges: 0 };
         let outputs = self.emitter.outputs.clone();
-        let task = &mut self.tasks[rank];
         let mut call = BoltCall {
             emitter: &mut self.emitter,
             acks: &mut self.acks,
@@ -344,30 +399,29 @@ impl BoltExecutor {
             port: &self.port,
             home: &self.home,
             sources: &self.sources,
-            hooks: &mut task.hooks,
-            counts: &mut task.counts,
+            books: &mut self.books,
             rank,
             now,
             input: None,
             progress: &mut self.state.progress,
         };
         let mut out = BoltOutput::new(&outputs, &mut self.builder, &mut call);
-        let Some(bolt) = task.bolt.as_deref_mut() else { return };
+        let Some(bolt) = self.tasks[rank].bolt.as_deref_mut() else { return };
         let result = panics::guard(|| {
             let result = user_code(bolt, &mut out);
             (result, out.into_error())
         });
         match result {
             Ok((Ok(()), None)) => self.tasks[rank].panics = 0,
-            Ok((Err(error), _)) => self.port.report(self.tasks[rank].id, &error),
-            Ok((Ok(()), Some(error))) => self.port.report(self.tasks[rank].id, &ComponentError::from(*error)),
+            Ok((Err(error), _)) => self.port.report(self.books[rank].id, &error),
+            Ok((Ok(()), Some(error))) => self.port.report(self.books[rank].id, &ComponentError::from(*error)),
             Err(panic) => self.recover(panic, now),
         }
     }
 
     fn run_rows(&mut self, now: Time) {
         let limit = self.state.pace.rows_per_step();
-        while self.state.step_rows < limit && !self.is_held(now) && self.fill_hands() {
+        while self.state.step_rows < limit && !self.is_held(now) && self.fill_hands(now) {
             // One guard around many rows: the row at which a panic happened is noted in `state`.
             if let Err(panic) = panics::guard(|| self.run_hand(limit, now)) {
                 self.recover(panic, now);
@@ -376,7 +430,7 @@ impl BoltExecutor {
     }
 
     /// Takes the next batches off the lanes; false when there is no row.
-    fn fill_hands(&mut self) -> bool {
+    fn fill_hands(&mut self, now: Time) -> bool {
         let BoltExecutor { lanes, state, directory, .. } = self;
         for (hand, lane) in [(&mut state.looped, &lanes.looped), (&mut state.data, &lanes.data)] {
             if let Some(parcel) = hand.parcel.take_if(|p| p.batch.peek(hand.cursor).is_none()) {
@@ -385,6 +439,9 @@ impl BoltExecutor {
             if hand.parcel.is_none() {
                 hand.parcel = lane.take();
                 hand.cursor = Cursor::default();
+                if let Some(Parcel { batch, sent, .. }) = &hand.parcel {
+                    state.queue.record_n(now.since(*sent), batch.row_count() as u64);
+                }
             }
         }
         state.looped.parcel.is_some() || state.data.parcel.is_some()
@@ -401,10 +458,12 @@ impl BoltExecutor {
             emitter,
             acks,
             tasks,
+            books,
             has_loop_input,
             state,
             directory,
             maker,
+            clock_cost,
             ..
         } = self;
         let outputs = emitter.outputs.clone();
@@ -419,18 +478,36 @@ impl BoltExecutor {
             row_of,
             step_rows,
             returned,
-            taken,
+            rows,
+            timed,
             ..
         } = state;
         let is_loop = looped.parcel.is_some();
         let (hand, source) = if is_loop { (looped, Source::Looped) } else { (data, Source::Data) };
         let Some(parcel) = &hand.parcel else { return };
         let batch: &Batch = &parcel.batch;
-        while *step_rows < limit && !emitter.outbox.is_blocked() {
+        let sources: &Sources = sources;
+        let mut known = None;
+        // Made once for many rows; what differs from row to row is set before each.
+        let mut call = BoltCall {
+            emitter,
+            acks,
+            retained,
+            doomed,
+            port,
+            home,
+            sources,
+            books,
+            rank: 0,
+            now,
+            input: None,
+            progress,
+        };
+        while *step_rows < limit && !call.emitter.outbox.is_blocked() {
             hand.current = hand.cursor;
             let Some(row) = batch.next(&mut hand.cursor) else { return };
             *step_rows += 1;
-            *taken += 1;
+            *rows += 1;
             if is_loop {
                 if directory.budget.leave_loop(row_len(row)) {
                     let mut paused = directory.above_cycles.clone();
@@ -441,37 +518,27 @@ impl BoltExecutor {
                 returned.bytes += row_len(row) as i64;
             }
             let rank = (row.target().0 - first) as usize;
-            let task = &mut tasks[rank];
             *running = rank;
             *row_of = Some(source);
-            *progress = Progress { state: InputState::Open, edges: 0 };
-            task.executed[sources.input(row.source(), row.stream())] += 1;
-            if !doomed.is_empty() && row.anchors().any(|a| doomed.contains(a.task, a.root)) {
+            let (input, info) = sources.input(row, &mut known);
+            call.rank = rank;
+            call.input = Some((row, input));
+            *call.progress = Progress { state: InputState::Open, edges: 0 };
+            let book = &mut call.books[rank];
+            book.inputs[input].executed += 1;
+            if !call.doomed.is_empty() && row.anchors().any(|a| call.doomed.contains(a.task, a.root)) {
                 // A remnant of a tree that has failed because its cycle was full.
-                task.counts.failed += 1;
-                row.anchors().for_each(|a| acks.fail(a.task, a.root, FailCause::LoopBudget));
+                book.inputs[input].failed += 1;
+                row.anchors().for_each(|a| call.acks.fail(a.task, a.root, FailCause::LoopBudget));
                 *row_of = None;
                 continue;
             }
-            let tuple = Tuple::new(row, sources.info(row.source(), row.stream()));
-            if !task.hooks.is_empty() {
-                task.hooks.iter_mut().for_each(|h| h.bolt_execute(task.id, &tuple));
+            let tuple = Tuple::new(row, info);
+            if !book.hooks.is_empty() {
+                book.hooks.iter_mut().for_each(|h| h.bolt_execute(book.id, &tuple));
             }
-            let mut call = BoltCall {
-                emitter,
-                acks,
-                retained,
-                doomed,
-                port,
-                home,
-                sources,
-                hooks: &mut task.hooks,
-                counts: &mut task.counts,
-                rank,
-                now,
-                input: Some(row),
-                progress,
-            };
+            let task = &mut tasks[rank];
+            let clock = timed.is_due(*rows).then(|| Stopwatch::start(&*port.clock, book.inputs[input].acked));
             let mut out = BoltOutput::new(&outputs, builder, &mut call);
             let bolt = task.bolt.as_mut().expect("an executor with a task without instance takes no rows");
             let result = bolt.execute(&tuple, &mut out);
@@ -481,6 +548,10 @@ impl BoltExecutor {
                 task.panics = 0;
             } else {
                 fail(&mut call, result, emit_error);
+            }
+            if let Some(clock) = clock {
+                let weight = timed.plan(*rows, limit, &mut call.emitter.edges);
+                clock.stop(&*port.clock, *clock_cost, weight, &mut call.books[rank].inputs[input]);
             }
             *row_of = None;
             if *has_loop_input && !is_loop && !lanes.looped.is_empty() {

@@ -12,9 +12,9 @@ use crate::sync::{Mutex, MutexGuard};
 /// Bytes that an inbox may hold; one larger row goes alone into an empty inbox.
 pub const WINDOW_BYTES: i64 = 1 << 20;
 /// Most rows drawn at once; as many as a batch holds.
-const CHUNK_ROWS: i64 = 256;
+const CHUNK_ROWS: i64 = 1024;
 /// Most bytes drawn at once; as many as a batch holds.
-const CHUNK_BYTES: i64 = 32 << 10;
+const CHUNK_BYTES: i64 = 64 << 10;
 
 /// Credit that was drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +36,8 @@ struct State {
     window_rows: i64,
     out: Grant,
     senders: i64,
+    /// The receiver has nothing to do.
+    is_idle: bool,
     /// Executors that wait for credit, first come first served.
     waiting: VecDeque<Waiter>,
 }
@@ -55,6 +57,7 @@ impl Account {
             window_rows: 1,
             out: Grant::default(),
             senders: (senders as i64).max(1),
+            is_idle: true,
             waiting: VecDeque::new(),
         };
         Account { state: Mutex::new(state) }
@@ -88,14 +91,20 @@ impl Account {
     /// Returns credit: of rows that were taken, or that a sender drew and did not use. Those who
     /// may draw now are appended to `wake`.
     pub fn give_back(&self, grant: Grant, wake: &mut Vec<u32>) {
+        self.lock().give_back(grant, wake);
+    }
+
+    /// As [`give_back`](Account::give_back), by the receiver, of rows that it took: it has work.
+    pub fn take(&self, grant: Grant, wake: &mut Vec<u32>) {
         let mut s = self.lock();
-        s.out.rows -= grant.rows;
-        s.out.bytes -= grant.bytes;
-        debug_assert!(
-            s.out.rows >= 0 && s.out.bytes >= 0,
-            "more credit came back than was drawn: {:?}",
-            s.out
-        );
+        s.is_idle = false;
+        s.give_back(grant, wake);
+    }
+
+    /// The receiver has nothing to do: who waits is named as soon as there is credit for it.
+    pub fn idle(&self, wake: &mut Vec<u32>) {
+        let mut s = self.lock();
+        s.is_idle = true;
         s.wake(wake);
     }
 
@@ -151,10 +160,26 @@ impl State {
         Some(grant)
     }
 
+    fn give_back(&mut self, grant: Grant, wake: &mut Vec<u32>) {
+        self.out.rows -= grant.rows;
+        self.out.bytes -= grant.bytes;
+        let out = self.out;
+        debug_assert!(out.rows >= 0 && out.bytes >= 0, "more credit came back than was drawn: {out:?}");
+        self.wake(wake);
+    }
+
     /// Names those whose turn it is. They keep their places until they have drawn.
+    ///
+    /// While the receiver has work nobody is named before half of the window is free: a sender woken
+    /// for every few rows costs more than the rows. When it has none, what is out may be with
+    /// senders that are held up, and nobody waits for them.
     fn wake(&mut self, wake: &mut Vec<u32>) {
-        let free = (self.window_rows - self.out.rows).max(0) as usize;
-        wake.extend(self.waiting.iter().take(free).map(|w| w.sender));
+        let free = (self.window_rows - self.out.rows).max(0);
+        let is_half_free = 2 * free >= self.window_rows && 2 * self.out.bytes <= WINDOW_BYTES;
+        if self.waiting.is_empty() || !(self.is_idle || is_half_free) {
+            return;
+        }
+        wake.extend(self.waiting.iter().take(free as usize).map(|w| w.sender));
     }
 }
 
@@ -224,6 +249,23 @@ mod tests {
         assert_eq!(account.draw(10, 2), None, "1 was there before");
         assert_eq!(account.try_draw(10), None);
         assert!(account.draw(10, 1).is_some());
+    }
+
+    #[test]
+    fn who_waits_at_an_idle_receiver_is_named_though_others_hold_most_of_the_window() {
+        let account = Account::new(3);
+        account.resize(9, &mut vec![]);
+        let held = [account.draw(10, 0).unwrap(), account.draw(10, 1).unwrap()];
+        assert_eq!(held.iter().map(|g| g.rows).sum::<i64>(), 5, "more than half, by calls that go on");
+        let mut taken = Grant::default();
+        while let Some(grant) = account.draw(10, 2) {
+            taken = Grant { rows: taken.rows + grant.rows, bytes: taken.bytes + grant.bytes };
+        }
+        let mut wake = vec![];
+        account.take(taken, &mut wake);
+        assert_eq!(wake, [0; 0], "the receiver has work");
+        account.idle(&mut wake);
+        assert_eq!(wake, [2]);
     }
 
     #[test]

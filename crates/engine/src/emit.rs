@@ -14,9 +14,11 @@ use storm_topology::{EmitError, Outputs};
 
 use crate::ids::EdgeIds;
 use crate::outbox::Outbox;
-use crate::routing::{RouteScratch, TaskRoutes, emit_error};
+use crate::routing::{Choice, Destination, RouteScratch, TaskRoutes, emit_error};
 
-pub(crate) use bolt_call::{BoltCall, BoltCounts, InputState, Progress, fail_row, resolve};
+pub(crate) use bolt_call::{
+    BoltCall, InputCounts, InputState, Progress, Settled, TaskBook, fail_row, resolve,
+};
 pub(crate) use spout_call::SpoutCall;
 
 /// What all emits of one executor go through.
@@ -51,13 +53,14 @@ impl Emitter {
             if let crate::grouping::Grouping::Shuffle(ring) = &mut edge.grouping
                 && ring.is_load_aware()
             {
-                let loads: Vec<f64> = edge.links.iter().map(|&link| self.outbox.load(link)).collect();
+                let loads: Vec<f64> = edge.targets.iter().map(|to| self.outbox.load(to.link())).collect();
                 ring.refresh(&loads, &mut self.scratch.random);
             }
         }
     }
 
-    /// Finds who gets a row, and whether there is room for it. Nothing is sent yet.
+    /// Finds who gets a row, and whether there is room for it. Nothing is sent yet; what is sent next
+    /// goes by this choice.
     #[inline(always)]
     fn route(
         &mut self,
@@ -65,37 +68,42 @@ impl Emitter {
         stream: u16,
         task: Option<TaskId>,
         anchors: usize,
-        values: Values<'_>,
-    ) -> Result<(), EmitError> {
+        values: &Values<'_>,
+    ) -> Result<Choice, EmitError> {
         let routes = &mut self.routes[rank];
         let route = &mut routes.streams[usize::from(stream)];
         let found = match task {
             None => route.choose(&mut self.scratch, &mut self.outbox, routes.task, values),
             Some(task) => route.choose_direct(&mut self.scratch, task),
         };
-        if let Err(error) = found {
-            return Err(emit_error(error, &self.outputs, stream));
+        let choice = match found {
+            Ok(choice) => choice,
+            Err(error) => return Err(emit_error(error, &self.outputs, stream)),
+        };
+        if !self.outbox.has_room() {
+            self.check_room(choice, anchors, values)?;
         }
-        self.check_room(anchors, values)
+        Ok(choice)
     }
 
-    #[inline(always)]
-    fn check_room(&self, anchors: usize, values: Values<'_>) -> Result<(), EmitError> {
-        if self.outbox.has_room() {
-            return Ok(());
+    /// Tasks that get the row.
+    fn targets<'a>(&'a self, choice: &'a Choice) -> &'a [Destination] {
+        match choice {
+            Choice::One(to) => std::slice::from_ref(to),
+            Choice::Listed => &self.scratch.to,
         }
-        self.check_room_by_bytes(anchors, values)
     }
 
     #[cold]
-    fn check_room_by_bytes(&self, anchors: usize, values: Values<'_>) -> Result<(), EmitError> {
-        let bytes = row_bytes(anchors, values) * self.scratch.to.len();
+    fn check_room(&self, choice: Choice, anchors: usize, values: &Values<'_>) -> Result<(), EmitError> {
+        let to = self.targets(&choice);
+        let bytes = row_bytes(anchors, values) * to.len();
         if let Some((waiting_bytes, budget_bytes)) = self.outbox.over_budget(bytes) {
             let component = self.outputs.component.clone();
             let row_bytes = bytes as u64;
             return Err(EmitError::OverBudget { component, row_bytes, waiting_bytes, budget_bytes });
         }
-        if self.scratch.to.iter().any(|d| self.outbox.is_loop_full(d.link, bytes)) {
+        if to.iter().any(|d| self.outbox.is_loop_full(d.link(), bytes)) {
             return Err(EmitError::LoopBudget { component: self.outputs.component.clone() });
         }
         Ok(())
@@ -103,49 +111,77 @@ impl Emitter {
 
     /// Sends the row that was routed, anchored as `anchors` says after `edge` has given each copy
     /// its edge.
-    #[inline]
     fn send(
         &mut self,
+        choice: Choice,
         rank: usize,
         stream: u16,
-        values: Values<'_>,
+        values: &Values<'_>,
         mut edge: impl FnMut(&mut EdgeIds, &mut Vec<Anchor>),
     ) {
         let Emitter { routes, scratch, outbox, edges, anchors, .. } = self;
-        let source = routes[rank].task;
-        for to in &scratch.to {
+        let TaskRoutes { task: source, streams } = &mut routes[rank];
+        let source = *source;
+        let to = match &choice {
+            Choice::One(to) => std::slice::from_ref(to),
+            Choice::Listed => &scratch.to,
+        };
+        for to in to {
             edge(edges, anchors);
-            let header = Header { target: to.task, source, stream };
-            outbox.push(to.link, header, anchors, values);
+            outbox.push(to.link(), Header { target: to.task(), source, stream }, anchors, values);
         }
-        routes[rank].streams[usize::from(stream)].count(&scratch.to);
+        streams[usize::from(stream)].count(to);
         if self.is_debug {
-            self.log(source, stream, values);
+            self.log(choice, source, stream, values);
+        }
+    }
+
+    /// As [`send`](Emitter::send), for a row of no tree.
+    #[inline(always)]
+    fn send_to_no_tree(&mut self, choice: Choice, rank: usize, stream: u16, values: &Values<'_>) {
+        match choice {
+            Choice::One(to) if !self.is_debug => {
+                let routes = &mut self.routes[rank];
+                let header = Header { target: to.task(), source: routes.task, stream };
+                self.outbox.push(to.link(), header, &[], values);
+                routes.streams[usize::from(stream)].count_one();
+            }
+            _ => self.send(choice, rank, stream, values, |_, anchors| anchors.clear()),
         }
     }
 
     /// As [`send`](Emitter::send), for a row of one tree: returns the XOR of the edges made.
     #[inline(always)]
-    fn send_to_one_tree(&mut self, rank: usize, stream: u16, values: Values<'_>, anchor: Anchor) -> u64 {
-        let Emitter { routes, scratch, outbox, edges, .. } = self;
-        let source = routes[rank].task;
+    fn send_to_one_tree(
+        &mut self,
+        choice: Choice,
+        rank: usize,
+        stream: u16,
+        values: &Values<'_>,
+        anchor: Anchor,
+    ) -> u64 {
         let mut made = 0;
-        for to in &scratch.to {
-            let edge = edges.next();
-            made ^= edge;
-            let header = Header { target: to.task, source, stream };
-            outbox.push(to.link, header, &[Anchor { edge, ..anchor }], values);
-        }
-        routes[rank].streams[usize::from(stream)].count(&scratch.to);
-        if self.is_debug {
-            self.log(source, stream, values);
+        match choice {
+            Choice::One(to) if !self.is_debug => {
+                made = self.edges.next();
+                let routes = &mut self.routes[rank];
+                let header = Header { target: to.task(), source: routes.task, stream };
+                self.outbox.push(to.link(), header, &[Anchor { edge: made, ..anchor }], values);
+                routes.streams[usize::from(stream)].count_one();
+            }
+            _ => self.send(choice, rank, stream, values, |edges, anchors| {
+                let edge = edges.next();
+                made ^= edge;
+                anchors.clear();
+                anchors.push(Anchor { edge, ..anchor });
+            }),
         }
         made
     }
 
     #[cold]
-    fn log(&self, source: TaskId, stream: u16, values: Values<'_>) {
-        let to: Vec<u32> = self.scratch.to.iter().map(|d| d.task.0).collect();
+    fn log(&self, choice: Choice, source: TaskId, stream: u16, values: &Values<'_>) {
+        let to: Vec<u32> = self.targets(&choice).iter().map(|d| d.task().0).collect();
         let values: Vec<String> = values.iter().map(|v| format!("{v:?}")).collect();
         tracing::info!(
             component = %self.outputs.component,

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use storm_figures::{EdgeCount, StreamCount};
 use storm_model::{ComponentId, ConfigMap, ExecutorId, StreamId, TaskId, Time};
-use storm_topology::{Outputs, TaskContext, WorkerContext};
+use storm_topology::{Outputs, TaskContext, TaskMetrics, WorkerContext};
 
 use crate::bolt_executor::BoltExecutor;
 use crate::emit::Emitter;
 use crate::port::ExecutorPort;
-use crate::snapshot::{EdgeCount, StreamCount};
 use crate::spout_executor::SpoutExecutor;
 
 /// What an executor says at the end of a step.
@@ -36,6 +36,14 @@ impl Executor {
             Executor::Bolt(bolt) => bolt.step(now),
         }
     }
+
+    /// Its turn is over although there is more to do: what others do meanwhile is not its time.
+    pub(crate) fn rest(&mut self, now: Time) {
+        match self {
+            Executor::Spout(spout) => spout.rest(now),
+            Executor::Bolt(bolt) => bolt.rest(now),
+        }
+    }
 }
 
 /// Makes contexts for the tasks of one executor.
@@ -45,10 +53,13 @@ pub(crate) struct TaskMaker {
     pub(crate) executor: ExecutorId,
     pub(crate) config: Arc<ConfigMap>,
     pub(crate) port: Arc<ExecutorPort>,
+    /// Of each task, for all its lives.
+    pub(crate) metrics: Vec<Arc<TaskMetrics>>,
 }
 
 impl TaskMaker {
     pub(crate) fn context(&self, task: TaskId, incarnation: u64) -> TaskContext {
+        let rank = (task.0 - self.executor.first.0) as usize;
         TaskContext::new(
             self.worker.clone(),
             self.component.clone(),
@@ -57,6 +68,7 @@ impl TaskMaker {
             incarnation,
             self.port.clone(),
         )
+        .with_metrics(self.metrics[rank].clone())
     }
 }
 
@@ -89,7 +101,8 @@ pub(crate) fn stream_counts(emitter: &Emitter, outputs: &Outputs, rank: usize) -
             component: e.component.clone(),
             transferred: e.transferred,
         };
-        StreamCount { stream, emitted: route.emitted, edges: route.edges.iter().map(edge).collect() }
+        let edges = route.edges.iter().map(edge).collect();
+        StreamCount { emitted: route.emitted, edges, ..StreamCount::new(stream) }
     };
     routes.iter().zip(&outputs.streams).map(count).collect()
 }

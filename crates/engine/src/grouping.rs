@@ -5,11 +5,11 @@ pub(crate) mod partial_key;
 pub(crate) mod shuffle;
 
 use storm_model::TaskId;
-use storm_row::{FieldRef, KeyEncoder, KeyError, Values};
+use storm_row::{KeyEncoder, KeyError, Values};
 use storm_topology::CustomGrouping;
 
 use crate::ids::EdgeIds;
-use fields::KeyTable;
+use fields::KeyGroups;
 use partial_key::PartialKey;
 use shuffle::Ring;
 
@@ -20,7 +20,7 @@ pub(crate) enum Grouping {
     /// Shuffle, evenly by turns or by load.
     Shuffle(Ring),
     /// By key.
-    Fields(KeyTable),
+    Fields(KeyGroups),
     /// One of two by key.
     PartialKey(PartialKey),
     /// All.
@@ -49,41 +49,54 @@ pub(crate) struct Chooser<'a> {
 }
 
 impl Grouping {
-    /// Appends the ranks of the chosen targets. `targets` are the receiving tasks, ascending;
-    /// `has_credit` tells whether a row to a target would go out at once.
-    #[inline]
-    pub(crate) fn choose(
+    /// The rank of the chosen target, for a grouping that always chooses one of `targets` many;
+    /// `credit` tells how many rows to a target would go out at once. `None`: ask
+    /// [`choose_many`](Grouping::choose_many).
+    #[inline(always)]
+    pub(crate) fn choose_one(
         &mut self,
         chooser: &mut Chooser<'_>,
-        source: TaskId,
-        values: Values<'_>,
-        targets: &[TaskId],
-        has_credit: impl FnMut(usize) -> bool,
-        chosen: &mut Vec<u32>,
-    ) -> Result<(), ChooseError> {
-        match self {
-            Grouping::One => chosen.push(0),
-            Grouping::Shuffle(ring) => chosen.push(ring.next(has_credit)),
-            Grouping::Fields(table) => {
-                let hash = chooser.keys.hash(values, &table.fields).map_err(ChooseError::Key)?;
-                chosen.push(table.target(hash));
+        values: &Values<'_>,
+        targets: usize,
+        credit: impl FnMut(usize) -> i64,
+    ) -> Result<Option<u32>, ChooseError> {
+        Ok(Some(match self {
+            Grouping::One => 0,
+            Grouping::Shuffle(ring) => ring.next(credit),
+            Grouping::Fields(groups) => {
+                let hash = chooser.keys.hash(values, &groups.fields).map_err(ChooseError::Key)?;
+                groups.target(hash)
             }
             Grouping::PartialKey(partial) => {
                 let hash = chooser.keys.hash(values, &partial.fields).map_err(ChooseError::Key)?;
-                chosen.push(partial.target(hash));
+                partial.target(hash)
             }
+            Grouping::Random => chooser.random.below(targets) as u32,
+            Grouping::All | Grouping::Direct | Grouping::Custom(..) => return Ok(None),
+        }))
+    }
+
+    /// Appends the ranks of the chosen targets, for a grouping that may choose any number of them.
+    /// `targets` are the receiving tasks, ascending.
+    pub(crate) fn choose_many(
+        &mut self,
+        source: TaskId,
+        values: &Values<'_>,
+        targets: &[TaskId],
+        chosen: &mut Vec<u32>,
+    ) -> Result<(), ChooseError> {
+        match self {
             Grouping::All => chosen.extend(0..targets.len() as u32),
-            Grouping::Random => chosen.push(chooser.random.below(targets.len()) as u32),
-            // The emitter's task is looked up before a grouping is asked.
-            Grouping::Direct => {}
             Grouping::Custom(custom, tasks) => {
                 tasks.clear();
-                custom.choose(source, values, tasks);
+                custom.choose(source, *values, tasks);
                 for task in tasks.iter() {
                     let rank = targets.binary_search(task).map_err(|_| ChooseError::Foreign(*task))?;
                     chosen.push(rank as u32);
                 }
             }
+            // The emitter's task is looked up before a grouping is asked; all others choose one.
+            _ => {}
         }
         Ok(())
     }
@@ -91,13 +104,17 @@ impl Grouping {
 
 /// Whether a field can be a key at all; for the choice among one task, where no hash is needed but
 /// the same rows are to be refused as among many.
-pub(crate) fn check_keys(values: Values<'_>, fields: &[usize]) -> Result<(), KeyError> {
-    for &field in fields {
-        if let Some(FieldRef::Opaque(_)) = values.field(field) {
-            return KeyEncoder::new().hash(values, &[field]).map(drop);
-        }
+#[inline(always)]
+pub(crate) fn check_keys(values: &Values<'_>, fields: &[usize]) -> Result<(), KeyError> {
+    if fields.iter().any(|field| values.may_be_opaque(*field)) {
+        return try_keys(values, fields);
     }
     Ok(())
+}
+
+#[cold]
+fn try_keys(values: &Values<'_>, fields: &[usize]) -> Result<(), KeyError> {
+    KeyEncoder::new().hash(values, fields).map(drop)
 }
 
 #[cfg(test)]

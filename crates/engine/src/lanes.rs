@@ -10,28 +10,31 @@
 //! some commands; `messages` 65,536, above that they are given back; the return lanes drop what
 //! does not fit.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock, mpsc};
 use std::thread::Thread;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
-use storm_model::TaskId;
+use crossbeam_channel::{Receiver, SendError, Sender, TrySendError, bounded, unbounded};
+use storm_figures::ExecutorSnapshot;
+use storm_model::{TaskId, Time};
 use storm_row::Batch;
 use storm_topology::{Message, Refused, Resolution};
 
 use crate::acks::AckEntry;
 use crate::credit::Account;
-use crate::snapshot::ExecutorSnapshot;
 use crate::traffic::Traffic;
 
 const ACK_LANE: usize = 1024;
 const MESSAGE_LANE: usize = 1 << 16;
+/// Buffers kept for an executor with few targets; one with many gets two for each.
 const RETURN_LANE: usize = 64;
 
 /// A batch on its way, and who gets the buffer back.
 pub(crate) struct Parcel {
     pub(crate) batch: Batch,
     pub(crate) origin: u32,
+    /// When it was sent, as of the sender's step.
+    pub(crate) sent: Time,
 }
 
 /// Acks on their way, and who gets the buffer back.
@@ -58,22 +61,40 @@ pub(crate) enum Control {
     Stop,
 }
 
-/// What wakes an executor that waits. Ringing it before the executor waits is not lost.
+/// What tells an executor that there is something for it, and wakes the thread that steps it.
+/// Ringing it before the thread waits is not lost.
 #[derive(Default)]
-pub(crate) struct Bell(OnceLock<Thread>);
+pub(crate) struct Bell {
+    is_rung: AtomicBool,
+    thread: RwLock<Option<Thread>>,
+}
 
 impl Bell {
-    /// The current thread is the one to wake.
+    /// From now on the current thread is the one to wake.
     pub(crate) fn hang(&self) {
-        // Set once: the thread of an executor never changes.
-        self.0.set(std::thread::current()).ok();
+        *self.thread.write().unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current());
     }
 
     #[inline]
     pub(crate) fn ring(&self) {
-        if let Some(thread) = self.0.get() {
+        // Who rang before and was not heard yet has woken the thread already.
+        if self.is_rung.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if let Some(thread) = &*self.thread.read().unwrap_or_else(PoisonError::into_inner) {
             thread.unpark();
         }
+    }
+
+    /// Whether it was rung and nobody has taken it.
+    pub(crate) fn is_rung(&self) -> bool {
+        self.is_rung.load(Ordering::Acquire)
+    }
+
+    /// Whether it was rung since the last call. What was done before it was rung is seen after.
+    #[inline]
+    pub(crate) fn take(&self) -> bool {
+        self.is_rung.load(Ordering::Relaxed) && self.is_rung.swap(false, Ordering::AcqRel)
     }
 }
 
@@ -87,6 +108,8 @@ pub(crate) struct Address {
     acks: Sender<AckParcel>,
     control: Sender<Control>,
     messages: Sender<(TaskId, Message)>,
+    /// Messages in the lane.
+    message_count: AtomicUsize,
     empties: Sender<Batch>,
     empty_acks: Sender<Vec<AckEntry>>,
     /// Executors whose acks did not fit.
@@ -126,16 +149,36 @@ impl<T> Lane<T> {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Items in the lane.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
-/// Both ends of the lanes of an executor that has `tasks` tasks and is sent to by `senders` others.
-pub(crate) fn lanes(senders: usize, tasks: usize) -> (Address, Lanes) {
+/// What an executor has to do with.
+#[derive(Clone, Copy)]
+pub(crate) struct Surroundings {
+    /// Executors that send to it.
+    pub(crate) senders: usize,
+    /// Executors that it sends to.
+    pub(crate) targets: usize,
+    /// Its tasks.
+    pub(crate) tasks: usize,
+    /// Whether it gets acks.
+    pub(crate) is_spout: bool,
+}
+
+/// Both ends of the lanes of an executor.
+pub(crate) fn lanes(with: Surroundings) -> (Address, Lanes) {
+    let Surroundings { senders, targets, tasks, is_spout } = with;
     let (data, data_out) = unbounded();
     let (looped, looped_out) = unbounded();
-    let (acks, acks_out) = bounded(ACK_LANE);
+    // A bounded lane takes its memory at once: a bolt has none to spare for acks.
+    let (acks, acks_out) = bounded(if is_spout { ACK_LANE } else { 1 });
     let (control, control_out) = unbounded();
-    let (messages, messages_out) = bounded(MESSAGE_LANE);
-    let (empties, empties_out) = bounded(RETURN_LANE);
+    let (messages, messages_out) = unbounded();
+    let (empties, empties_out) = bounded(RETURN_LANE.max(2 * targets));
     let (empty_acks, empty_acks_out) = bounded(RETURN_LANE);
     let address = Address {
         bell: Bell::default(),
@@ -146,6 +189,7 @@ pub(crate) fn lanes(senders: usize, tasks: usize) -> (Address, Lanes) {
         acks,
         control,
         messages,
+        message_count: AtomicUsize::new(0),
         empties,
         empty_acks,
         ack_waiters: Mutex::default(),
@@ -219,19 +263,28 @@ impl Address {
     /// Puts a message into a task's inbox.
     pub(crate) fn post(&self, task: TaskId, message: Message) -> Result<(), (Refused, Message)> {
         self.traffic.posting();
-        match self.messages.try_send((task, message)) {
+        // Counted, not a bounded channel: that would take its memory at once, for every executor.
+        if self.message_count.fetch_add(1, Ordering::Relaxed) >= MESSAGE_LANE {
+            self.message_count.fetch_sub(1, Ordering::Relaxed);
+            self.traffic.not_posted();
+            return Err((Refused::Full, message));
+        }
+        match self.messages.send((task, message)) {
             Ok(()) => {
                 self.bell.ring();
                 Ok(())
             }
-            Err(refused) => {
+            Err(SendError((_, message))) => {
+                self.message_count.fetch_sub(1, Ordering::Relaxed);
                 self.traffic.not_posted();
-                match refused {
-                    TrySendError::Full((_, message)) => Err((Refused::Full, message)),
-                    TrySendError::Disconnected((_, message)) => Err((Refused::Closed, message)),
-                }
+                Err((Refused::Closed, message))
             }
         }
+    }
+
+    /// A message has been taken out of the lane.
+    pub(crate) fn took_message(&self) {
+        self.message_count.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Returns an emptied buffer; dropped when its owner has plenty.

@@ -36,6 +36,8 @@ pub struct Ledger {
     generations: Vec<u64>,
     values: Vec<u64>,
     emitted: Vec<Time>,
+    /// Stream of each tree's root.
+    streams: Vec<u16>,
     /// Tick in which a tree is too old; scanned as a whole once a tick, so it stands alone.
     deadlines: Vec<u32>,
     free: VecDeque<u32>,
@@ -56,6 +58,8 @@ pub struct Ended {
     pub slot: u32,
     /// Since when it was pending.
     pub emitted: Time,
+    /// Number of the stream by which its root was emitted.
+    pub stream: u16,
 }
 
 impl Ledger {
@@ -68,6 +72,7 @@ impl Ledger {
             generations: Vec::new(),
             values: Vec::new(),
             emitted: Vec::new(),
+            streams: Vec::new(),
             deadlines: Vec::new(),
             free: VecDeque::new(),
             first_generation: first_generation & GENERATION_MASK,
@@ -90,6 +95,12 @@ impl Ledger {
         self.pending
     }
 
+    /// The roots of the pending trees, and when each was emitted.
+    pub fn roots(&self) -> impl Iterator<Item = (u64, Time)> {
+        let slots = (0..self.deadlines.len()).filter(|i| self.deadlines[*i] != FREE);
+        slots.map(|i| (self.generations[i] << SLOT_BITS | i as u64, self.emitted[i]))
+    }
+
     /// Acks and fails that came for trees that had ended.
     pub fn late(&self) -> u64 {
         self.late
@@ -98,7 +109,7 @@ impl Ledger {
     /// Begins a tree and returns its root; `None` when all 2^24 slots are pending. Its value is
     /// zero until [`charge`](Ledger::charge) gives it its first edges.
     #[inline]
-    pub fn open(&mut self, now: Time) -> Option<u64> {
+    pub fn open(&mut self, now: Time, stream: u16) -> Option<u64> {
         let slot = match self.free.pop_front() {
             Some(slot) => slot,
             None if self.values.len() == MAX_SLOTS => return None,
@@ -106,6 +117,7 @@ impl Ledger {
                 self.generations.push(self.first_generation);
                 self.values.push(0);
                 self.emitted.push(now);
+                self.streams.push(stream);
                 self.deadlines.push(FREE);
                 (self.values.len() - 1) as u32
             }
@@ -113,6 +125,7 @@ impl Ledger {
         let i = slot as usize;
         self.values[i] = 0;
         self.emitted[i] = now;
+        self.streams[i] = stream;
         self.deadlines[i] = self.deadline(now);
         self.pending += 1;
         Some(self.generations[i] << SLOT_BITS | u64::from(slot))
@@ -214,7 +227,7 @@ impl Ledger {
         self.generations[i] = (self.generations[i] + 1) & GENERATION_MASK;
         self.free.push_back(slot);
         self.pending -= 1;
-        Ended { slot, emitted: self.emitted[i] }
+        Ended { slot, emitted: self.emitted[i], stream: self.streams[i] }
     }
 
     #[inline]
@@ -233,7 +246,7 @@ impl Ledger {
 
 /// The slot of a root.
 #[inline]
-pub(crate) fn slot_of(root: u64) -> u32 {
+pub fn slot_of(root: u64) -> u32 {
     (root & ((1 << SLOT_BITS) - 1)) as u32
 }
 

@@ -6,8 +6,9 @@
 //! (`bolt_executor`, `pace`), perhaps keeps it (`retained`), and acks it (`acks`) to the ledger.
 //!
 //! Executors are stepped: `step(now)` does some 100 microseconds of work and never blocks. Whoever
-//! calls it - a thread per executor (`executor_thread`), or one thread for all in an order drawn
-//! from a seed (`stepped`) - is not known to them. No network, no ZooKeeper, no async runtime.
+//! calls it - a thread for each or for some of them (`placement`, `executor_thread`, `watchdog`), or
+//! one thread for all in an order drawn from a seed (`stepped`) - is not known to them. No network,
+//! no ZooKeeper, no async runtime.
 
 mod spout_executor;
 pub mod ledger;
@@ -29,7 +30,9 @@ mod acks;
 
 mod sync;
 mod executor;
+mod placement;
 mod executor_thread;
+mod watchdog;
 pub mod stepped;
 mod wiring;
 mod port;
@@ -40,14 +43,13 @@ mod panics;
 pub mod report;
 pub mod run;
 pub mod settings;
-pub mod snapshot;
 
 pub use clock::{SystemClock, VirtualClock};
 pub use executor::StartError;
 pub use report::{ErrorKind, ErrorReport};
 pub use run::{Event, Options, Run, RunError};
 pub use settings::{ComponentSettings, Settings};
-pub use snapshot::{Snapshot, TaskSnapshot};
+pub use storm_figures::{Snapshot, TaskSnapshot};
 
 #[cfg(all(test, loom))]
 mod loom_tests;

@@ -16,25 +16,53 @@ use crate::directory::Directory;
 use crate::lanes::{Lane, Parcel};
 
 /// Rows of a full batch.
-const BATCH_ROWS: usize = 256;
+const BATCH_ROWS: usize = 1024;
 /// Bytes of a full batch.
-const BATCH_BYTES: usize = 32 << 10;
-/// Age at which a batch goes although its executor is busy.
+const BATCH_BYTES: usize = 64 << 10;
+/// Age at which batches go although their executor is busy.
 const MAX_AGE: Duration = Duration::from_millis(1);
+/// The same per batch of the last flush, where that is longer. Each may wake a thread, here and
+/// there some microseconds of work: with a thousand targets a flush per millisecond would be all
+/// that anybody does, and the fewer rows a batch has the worse it gets.
+const AGE_PER_BATCH: Duration = Duration::from_micros(50);
+/// Executors of the same thread, up to which rows are handed over after each step; among more
+/// the rows of a step would make batches of one or two.
+const MAX_NEAR: usize = 8;
 
 /// The outgoing rows of one executor.
 pub(crate) struct Outbox {
-    me: u32,
-    directory: Arc<Directory>,
-    empties: Lane<Batch>,
+    from: Sender,
     links: Vec<Link>,
     /// Links with an open batch or with credit that was not used.
     dirty: Vec<u32>,
     /// Links with rows that wait for credit.
     blocked: usize,
     has_loops: bool,
+    hands_over: bool,
     wake: Vec<u32>,
     last_flush: Time,
+    max_age: Duration,
+}
+
+/// To whom an executor sends, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    /// The executor.
+    pub(crate) to: u32,
+    /// The edge closes a cycle.
+    pub(crate) is_looped: bool,
+    /// Both executors have the same thread.
+    pub(crate) is_near: bool,
+}
+
+/// Who sends.
+struct Sender {
+    me: u32,
+    directory: Arc<Directory>,
+    empties: Lane<Batch>,
+    /// Time of the running step.
+    now: Time,
+    /// Rows sent so far, waiting ones included.
     sent: u64,
 }
 
@@ -42,6 +70,8 @@ struct Link {
     to: u32,
     /// This edge closes a cycle: no credit, the memory budget instead.
     looped: bool,
+    /// To an executor of the same thread.
+    is_near: bool,
     open: Batch,
     grant: Grant,
     /// Rows without credit, in order.
@@ -52,16 +82,18 @@ struct Link {
 }
 
 impl Outbox {
-    /// Links to these executors; `true` marks edges that close a cycle.
+    /// Links to these executors.
     pub(crate) fn new(
         me: u32,
         directory: Arc<Directory>,
         empties: Lane<Batch>,
-        destinations: &[(u32, bool)],
+        destinations: &[Way],
     ) -> Outbox {
-        let link = |&(to, looped): &(u32, bool)| Link {
-            to,
-            looped,
+        let near = destinations.iter().filter(|way| way.is_near).count();
+        let link = |way: &Way| Link {
+            to: way.to,
+            looped: way.is_looped,
+            is_near: way.is_near,
             open: Batch::new(),
             grant: Grant::default(),
             backlog: VecDeque::new(),
@@ -69,22 +101,26 @@ impl Outbox {
             is_dirty: false,
         };
         Outbox {
-            me,
-            directory,
-            empties,
+            from: Sender { me, directory, empties, now: Time::ZERO, sent: 0 },
             links: destinations.iter().map(link).collect(),
             dirty: Vec::new(),
             blocked: 0,
-            has_loops: destinations.iter().any(|(_, looped)| *looped),
+            has_loops: destinations.iter().any(|way| way.is_looped),
+            hands_over: (1..=MAX_NEAR).contains(&near),
             wake: Vec::new(),
             last_flush: Time::ZERO,
-            sent: 0,
+            max_age: MAX_AGE,
         }
+    }
+
+    /// A step begins.
+    pub(crate) fn begin(&mut self, now: Time) {
+        self.from.now = now;
     }
 
     /// Rows sent so far, waiting ones included.
     pub(crate) fn sent(&self) -> u64 {
-        self.sent
+        self.from.sent
     }
 
     /// Whether rows wait for credit: then their executor takes no more input.
@@ -96,21 +132,24 @@ impl Outbox {
     /// How full the inbox behind a link is, from 0 to 1.
     pub(crate) fn load(&self, link: u32) -> f64 {
         let link = &self.links[link as usize];
-        if link.backlog.is_empty() { self.directory[link.to].account.load() } else { 1.0 }
+        if link.backlog.is_empty() { self.from.directory[link.to].account.load() } else { 1.0 }
     }
 
-    /// Whether a row would go out at once; draws credit if need be.
+    /// Rows that would go out at once, at least; draws credit if need be.
     #[inline]
-    pub(crate) fn has_credit(&mut self, link: u32) -> bool {
+    pub(crate) fn credit(&mut self, link: u32) -> i64 {
         let at = link;
         let link = &mut self.links[at as usize];
-        if link.looped || link.grant.rows > 0 {
-            return true;
+        if link.looped {
+            return i64::MAX;
+        }
+        if link.grant.rows > 0 {
+            return link.grant.rows;
         }
         if !link.backlog.is_empty() {
-            return false;
+            return 0;
         }
-        match self.directory[link.to].account.try_draw(1) {
+        match self.from.directory[link.to].account.try_draw(1) {
             Some(grant) => {
                 link.grant.rows += grant.rows;
                 link.grant.bytes += grant.bytes;
@@ -118,9 +157,9 @@ impl Outbox {
                     link.is_dirty = true;
                     self.dirty.push(at);
                 }
-                true
+                link.grant.rows
             }
-            None => false,
+            None => 0,
         }
     }
 
@@ -134,7 +173,7 @@ impl Outbox {
     #[inline]
     pub(crate) fn is_loop_full(&self, link: u32, bytes: usize) -> bool {
         self.links[link as usize].looped
-            && self.directory.budget.used() + bytes as u64 > self.directory.budget.limit()
+            && self.from.directory.budget.used() + bytes as u64 > self.from.directory.budget.limit()
     }
 
     /// Whether rows beyond credit have used up the worker's memory budget, and by how much.
@@ -143,24 +182,24 @@ impl Outbox {
         if self.blocked == 0 {
             return None;
         }
-        let (used, limit) = (self.directory.budget.used(), self.directory.budget.limit());
+        let (used, limit) = (self.from.directory.budget.used(), self.from.directory.budget.limit());
         (used + bytes as u64 > limit).then_some((used, limit))
     }
 
     /// Appends a row.
     #[inline(always)]
-    pub(crate) fn push(&mut self, link: u32, header: Header, anchors: &[Anchor], values: Values<'_>) {
-        self.sent += 1;
+    pub(crate) fn push(&mut self, link: u32, header: Header, anchors: &[Anchor], values: &Values<'_>) {
+        self.from.sent += 1;
         let at = link as usize;
         let link = &mut self.links[at];
         let bytes = row_bytes(anchors.len(), values);
         if link.looped {
-            self.directory.budget.enter_loop(bytes);
-        } else if !link.backlog.is_empty() || !link.cover(bytes, None, &self.directory) {
+            self.from.directory.budget.enter_loop(bytes);
+        } else if !link.backlog.is_empty() || !link.cover(bytes, None, &self.from.directory) {
             if link.backlog.is_empty() {
                 self.blocked += 1;
             }
-            self.directory.budget.wait(bytes);
+            self.from.directory.budget.wait(bytes);
             link.push_back(header, anchors, values);
             return;
         }
@@ -170,7 +209,7 @@ impl Outbox {
             self.dirty.push(at as u32);
         }
         if link.is_full() {
-            link.send(self.me, self.sent, &self.directory, &self.empties);
+            link.send(&self.from);
         }
     }
 
@@ -182,7 +221,7 @@ impl Outbox {
             return;
         }
         for (at, link) in self.links.iter_mut().enumerate().filter(|(_, l)| !l.backlog.is_empty()) {
-            if link.drain_backlog(self.me, self.sent, &self.directory, &self.empties) {
+            if link.drain_backlog(&self.from) {
                 self.blocked -= 1;
             }
             if !link.is_dirty && (!link.open.is_empty() || link.grant != Grant::default()) {
@@ -195,24 +234,43 @@ impl Outbox {
     /// Sends every open batch, and returns the credit that was drawn and not used.
     pub(crate) fn flush(&mut self, now: Time) {
         self.last_flush = now;
+        let mut batches = 0;
         for at in self.dirty.drain(..) {
             let link = &mut self.links[at as usize];
             link.is_dirty = false;
             if !link.open.is_empty() {
-                link.send(self.me, self.sent, &self.directory, &self.empties);
+                link.send(&self.from);
+                batches += 1;
             }
             if link.grant != Grant::default() {
                 let unused = std::mem::take(&mut link.grant);
-                self.directory[link.to].account.give_back(unused, &mut self.wake);
+                self.from.directory[link.to].account.give_back(unused, &mut self.wake);
             }
         }
-        self.directory.wake_all(&mut self.wake);
+        self.max_age = MAX_AGE.max(AGE_PER_BATCH * batches);
+        self.from.directory.wake_all(&mut self.wake);
     }
 
-    /// Flushes when the oldest row may be older than a millisecond.
+    /// Hands what there is for executors of the same thread over to them: it is their turn next, and
+    /// the rows are still in the cache.
+    #[inline]
+    pub(crate) fn hand_over(&mut self) {
+        if !self.hands_over {
+            return;
+        }
+        for at in &self.dirty {
+            let link = &mut self.links[*at as usize];
+            if link.is_near && !link.open.is_empty() {
+                link.send(&self.from);
+            }
+        }
+    }
+
+    /// Flushes when the oldest row may be older than a millisecond, or some more where there are many
+    /// targets.
     #[inline]
     pub(crate) fn flush_if_old(&mut self, now: Time) -> bool {
-        let is_old = now.since(self.last_flush) >= MAX_AGE;
+        let is_old = now.since(self.last_flush) >= self.max_age;
         if is_old {
             self.flush(now);
         }
@@ -263,7 +321,7 @@ impl Link {
     }
 
     #[cold]
-    fn push_back(&mut self, header: Header, anchors: &[Anchor], values: Values<'_>) {
+    fn push_back(&mut self, header: Header, anchors: &[Anchor], values: &Values<'_>) {
         if self.backlog.back().is_none_or(|b| b.byte_len() >= BATCH_BYTES) {
             self.backlog.push_back(Batch::new());
         }
@@ -271,23 +329,23 @@ impl Link {
     }
 
     /// True when nothing is left.
-    fn drain_backlog(&mut self, me: u32, sent: u64, directory: &Directory, empties: &Lane<Batch>) -> bool {
+    fn drain_backlog(&mut self, from: &Sender) -> bool {
         while let Some(batch) = self.backlog.pop_front() {
             let mut cursor = self.front;
             while let Some(row) = batch.peek(cursor) {
                 let bytes = row_len(row);
-                if !self.cover(bytes, Some(me), directory) {
+                if !self.cover(bytes, Some(from.me), &from.directory) {
                     self.front = cursor;
                     self.backlog.push_front(batch);
                     return false;
                 }
                 self.open.push_row(row);
-                directory.budget.sent_on(bytes);
+                from.directory.budget.sent_on(bytes);
                 // It stands in `open` now.
                 let _ = batch.next(&mut cursor);
                 if self.is_full() {
                     // A batch this full goes, so that `open` stays one batch.
-                    self.send(me, sent, directory, empties);
+                    self.send(from);
                 }
             }
             self.front = Cursor::default();
@@ -295,11 +353,11 @@ impl Link {
         true
     }
 
-    fn send(&mut self, me: u32, sent: u64, directory: &Directory, empties: &Lane<Batch>) {
-        directory[me].traffic.publish_sent(sent);
-        let empty = empties.take().unwrap_or_default();
+    fn send(&mut self, from: &Sender) {
+        from.directory[from.me].traffic.publish_sent(from.sent);
+        let empty = from.empties.take().unwrap_or_default();
         let batch = std::mem::replace(&mut self.open, empty);
-        directory[self.to].send(Parcel { batch, origin: me }, self.looped);
+        from.directory[self.to].send(Parcel { batch, origin: from.me, sent: from.now }, self.looped);
     }
 }
 

@@ -94,6 +94,12 @@ impl Pace {
         }
     }
 
+    /// Notes that rows waited while the executor could not take any.
+    pub fn wait(&mut self, waited: Duration) {
+        self.long.add(0, waited, HORIZON);
+        self.short.add(0, waited, SHORT_HORIZON);
+    }
+
     /// Rows to take before the clock is read again.
     pub fn rows_per_step(&self) -> usize {
         self.rows_per_step
@@ -139,6 +145,19 @@ mod tests {
         }
         assert!(pace.rows_per_step() >= 100);
         assert!(pace.window() >= 100_000);
+    }
+
+    #[test]
+    fn neighbours_on_the_thread_make_the_window_smaller_and_leave_the_step() {
+        let (mut alone, mut shared) = (Pace::new(T), Pace::new(T));
+        for _ in 0..3000 {
+            alone.observe(1, Duration::from_millis(1));
+            shared.observe(1, Duration::from_millis(1));
+            shared.wait(Duration::from_millis(9));
+        }
+        assert!((900..=1010).contains(&alone.window()), "{}", alone.window());
+        assert!((90..=101).contains(&shared.window()), "{}", shared.window());
+        assert_eq!(alone.rows_per_step(), shared.rows_per_step());
     }
 
     #[test]

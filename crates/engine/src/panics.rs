@@ -9,6 +9,8 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
+use storm_topology::ComponentError;
+
 thread_local! {
     static IN_USER_CODE: Cell<bool> = const { Cell::new(false) };
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -38,6 +40,11 @@ pub(crate) fn guard<R>(user_code: impl FnOnce() -> R) -> Result<R, Panic> {
     let result = catch_unwind(AssertUnwindSafe(user_code));
     IN_USER_CODE.set(outer);
     result.map_err(|payload| note(&payload))
+}
+
+/// What an error and its causes say. Its `Display` is user code, too.
+pub(crate) fn text_of(error: &ComponentError) -> String {
+    guard(|| error.chain()).unwrap_or_else(|panic| format!("an error that could not be written out: {panic}"))
 }
 
 /// Runs user code whose panic nobody can use, such as the destructor of an instance that has

@@ -11,7 +11,7 @@ use storm_topology::{
 
 use crate::directory::Directory;
 use crate::lanes::Control;
-use crate::panics::Panic;
+use crate::panics::{self, Panic};
 use crate::report::{ErrorKind, ErrorReport, Throttle};
 use crate::run::Event;
 
@@ -24,6 +24,7 @@ pub(crate) struct ExecutorPort {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) throttle: Mutex<Throttle>,
     pub(crate) has_broken_contract: AtomicBool,
+    pub(crate) has_ended_topology: AtomicBool,
     pub(crate) events: mpsc::Sender<Event>,
 }
 
@@ -34,17 +35,22 @@ impl ExecutorPort {
             return;
         }
         let kind = match error.get().downcast_ref::<EmitError>() {
+            _ if error.is_fatal() => ErrorKind::Fatal,
             Some(emit) if emit.is_contract_violation() => ErrorKind::Contract,
             _ if error.get().is::<Panic>() => ErrorKind::Panicked,
             _ => ErrorKind::Reported,
         };
-        self.report_as(kind, task, error.chain());
+        self.report_as(kind, task, panics::text_of(error));
     }
 
     pub(crate) fn report_as(&self, kind: ErrorKind, task: TaskId, message: String) {
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        // The first contract violation ends a local run: it must not be swallowed.
-        let is_first = kind == ErrorKind::Contract && !self.has_broken_contract.swap(true, Ordering::Relaxed);
+        // What ends a run must not be swallowed, and once is enough.
+        let is_first = match kind {
+            ErrorKind::Contract => !self.has_broken_contract.swap(true, Ordering::Relaxed),
+            ErrorKind::Fatal => !self.has_ended_topology.swap(true, Ordering::Relaxed),
+            ErrorKind::Reported | ErrorKind::Panicked | ErrorKind::Slow => false,
+        };
         let admitted = throttle.admit(self.clock.now()).or(is_first.then_some(0));
         drop(throttle);
         let Some(suppressed) = admitted else { return };

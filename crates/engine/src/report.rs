@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
+use storm_figures::ErrorRecord;
 use storm_model::{ComponentId, TaskId, Time};
 
 /// An error of a component.
@@ -32,8 +33,27 @@ pub enum ErrorKind {
     /// User code broke its own declarations: an undeclared stream, a wrong number of values. A
     /// local run ends on it.
     Contract,
+    /// User code says that the topology cannot go on
+    /// ([`ComponentError::fatal`](storm_topology::ComponentError::fatal)): the topology is to be
+    /// stopped with this error.
+    Fatal,
     /// User code blocked its executor.
     Slow,
+}
+
+impl ErrorKind {
+    /// Whether a local run ends with this error. The first error of such a kind that an executor
+    /// has is reported even when its reports are used up.
+    pub fn ends_local_run(self) -> bool {
+        matches!(self, ErrorKind::Contract | ErrorKind::Fatal)
+    }
+}
+
+impl From<&ErrorReport> for ErrorRecord {
+    fn from(report: &ErrorReport) -> ErrorRecord {
+        let ErrorReport { time, component, task, message, suppressed, kind: _ } = report.clone();
+        ErrorRecord { time, component, task, message, suppressed }
+    }
 }
 
 /// At most so many reports per span (Storm's `ReportError`). Pure.

@@ -20,14 +20,23 @@ pub(crate) struct Entry {
     pub(crate) anchors: Vec<Anchor>,
     /// XOR of the edges anchored to it so far.
     pub(crate) edges: u64,
+    /// Which input of the bolt it came by.
+    pub(crate) input: usize,
     pub(crate) since: Time,
 }
 
 impl RetainedTable {
     /// Adds a tuple and returns its key.
-    pub(crate) fn add(&mut self, task: usize, anchors: Vec<Anchor>, edges: u64, since: Time) -> u64 {
+    pub(crate) fn add(
+        &mut self,
+        task: usize,
+        input: usize,
+        anchors: Vec<Anchor>,
+        edges: u64,
+        since: Time,
+    ) -> u64 {
         self.next_generation = self.next_generation.wrapping_add(1);
-        let entry = Some(Entry { generation: self.next_generation, task, anchors, edges, since });
+        let entry = Some(Entry { generation: self.next_generation, task, input, anchors, edges, since });
         let index = match self.free.pop() {
             Some(index) => {
                 self.entries[index as usize] = entry;
@@ -72,10 +81,10 @@ mod tests {
     #[test]
     fn a_key_is_good_once() {
         let mut table = RetainedTable::default();
-        let a = table.add(0, vec![], 0, Time::ZERO);
+        let a = table.add(0, 0, vec![], 0, Time::ZERO);
         assert!(table.remove(a).is_some());
         assert!(table.remove(a).is_none());
-        let b = table.add(0, vec![], 7, Time::ZERO);
+        let b = table.add(0, 0, vec![], 7, Time::ZERO);
         assert_eq!(a as u32, b as u32, "the place is used again");
         assert!(table.get(a).is_none());
         assert_eq!(table.get(b).unwrap().edges, 7);

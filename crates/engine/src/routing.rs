@@ -32,17 +32,40 @@ pub(crate) struct Edge {
     pub(crate) key_fields: Vec<usize>,
     /// The receiving component's tasks, ascending.
     pub(crate) tasks: Arc<[TaskId]>,
-    /// Link to each task's executor.
-    pub(crate) links: Vec<u32>,
+    /// The same tasks, each with the link to its executor.
+    pub(crate) targets: Vec<Destination>,
     /// Rows sent.
     pub(crate) transferred: u64,
 }
 
-/// A task that gets a row, and the link to its executor.
+/// A task that gets a row, and the link to its executor. One number, so that it stays in a register
+/// on the way of an emit: a pair that is written by halves and read as a whole stalls the processor.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Destination {
-    pub(crate) task: TaskId,
-    pub(crate) link: u32,
+pub(crate) struct Destination(u64);
+
+impl Destination {
+    pub(crate) fn new(task: TaskId, link: u32) -> Destination {
+        Destination(u64::from(task.0) << 32 | u64::from(link))
+    }
+
+    #[inline(always)]
+    pub(crate) fn task(self) -> TaskId {
+        TaskId((self.0 >> 32) as u32)
+    }
+
+    #[inline(always)]
+    pub(crate) fn link(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// Who gets a row.
+#[derive(Clone, Copy)]
+pub(crate) enum Choice {
+    /// One task, by the stream's only subscription.
+    One(Destination),
+    /// Those in [`RouteScratch::to`].
+    Listed,
 }
 
 /// What choices need, used again for each row.
@@ -74,64 +97,101 @@ impl StreamRoute {
         scratch: &mut RouteScratch,
         outbox: &mut Outbox,
         source: TaskId,
-        values: Values<'_>,
-    ) -> Result<(), RouteError> {
-        let RouteScratch { keys, random, ranks, to } = scratch;
-        to.clear();
-        let mut chooser = Chooser { keys, random };
-        if let [Edge { grouping: Grouping::One, tasks, links, key_fields, .. }] = &self.edges[..]
-            && key_fields.is_empty()
+        values: &Values<'_>,
+    ) -> Result<Choice, RouteError> {
+        if let [only] = &mut self.edges[..]
+            && let Some(to) = only.choose_one(scratch, outbox, values)?
         {
-            to.push(Destination { task: tasks[0], link: links[0] });
-            return Ok(());
+            return Ok(Choice::One(to));
         }
+        self.list(scratch, outbox, source, values)?;
+        Ok(Choice::Listed)
+    }
+
+    fn list(
+        &mut self,
+        scratch: &mut RouteScratch,
+        outbox: &mut Outbox,
+        source: TaskId,
+        values: &Values<'_>,
+    ) -> Result<(), RouteError> {
+        scratch.to.clear();
         for edge in &mut self.edges {
-            ranks.clear();
-            let Edge { grouping, tasks, links, component, key_fields, .. } = edge;
-            if matches!(grouping, Grouping::One) && !key_fields.is_empty() {
-                check_keys(values, key_fields)
-                    .map_err(|e| RouteError::Choose(ChooseError::Key(e), component.clone()))?;
+            if let Some(to) = edge.choose_one(scratch, outbox, values)? {
+                scratch.to.push(to);
+                continue;
             }
-            let has_credit = |rank: usize| outbox.has_credit(links[rank]);
+            let RouteScratch { ranks, to, .. } = scratch;
+            let Edge { grouping, tasks, targets, component, .. } = edge;
+            ranks.clear();
             grouping
-                .choose(&mut chooser, source, values, tasks, has_credit, ranks)
+                .choose_many(source, values, tasks, ranks)
                 .map_err(|e| RouteError::Choose(e, component.clone()))?;
-            to.extend(
-                ranks
-                    .iter()
-                    .map(|&rank| Destination { task: tasks[rank as usize], link: links[rank as usize] }),
-            );
+            to.extend(ranks.iter().map(|&rank| targets[rank as usize]));
         }
         Ok(())
     }
 
     /// The task that the emitter named.
-    pub(crate) fn choose_direct(&self, scratch: &mut RouteScratch, task: TaskId) -> Result<(), RouteError> {
-        let to = &mut scratch.to;
-        to.clear();
+    pub(crate) fn choose_direct(
+        &self,
+        scratch: &mut RouteScratch,
+        task: TaskId,
+    ) -> Result<Choice, RouteError> {
         for edge in &self.edges {
             if let Ok(rank) = edge.tasks.binary_search(&task) {
-                to.push(Destination { task, link: edge.links[rank] });
-                return Ok(());
+                scratch.to.clear();
+                scratch.to.push(edge.targets[rank]);
+                return Ok(Choice::Listed);
             }
         }
         Err(RouteError::NotSubscribed(task))
     }
 
-    /// Counts what was sent to whom.
+    /// Counts what was sent to the one target of the only subscription.
     #[inline(always)]
+    pub(crate) fn count_one(&mut self) {
+        self.emitted += 1;
+        self.edges[0].transferred += 1;
+    }
+
+    /// Counts what was sent to whom.
     pub(crate) fn count(&mut self, to: &[Destination]) {
         self.emitted += 1;
-        match &mut self.edges[..] {
-            [only] => only.transferred += to.len() as u64,
-            edges => {
-                for edge in edges {
-                    let (first, last) = (edge.tasks[0], edge.tasks[edge.tasks.len() - 1]);
-                    edge.transferred +=
-                        to.iter().filter(|d| first <= d.task && d.task <= last).count() as u64;
-                }
-            }
+        for edge in &mut self.edges {
+            let (first, last) = (edge.tasks[0], edge.tasks[edge.tasks.len() - 1]);
+            edge.transferred += to.iter().filter(|d| first <= d.task() && d.task() <= last).count() as u64;
         }
+    }
+}
+
+impl Edge {
+    /// The target, for a grouping that always chooses one.
+    #[inline(always)]
+    fn choose_one(
+        &mut self,
+        scratch: &mut RouteScratch,
+        outbox: &mut Outbox,
+        values: &Values<'_>,
+    ) -> Result<Option<Destination>, RouteError> {
+        let Edge { grouping, targets, key_fields, .. } = self;
+        if let Grouping::One = grouping {
+            return match check_keys(values, key_fields) {
+                Ok(()) => Ok(Some(targets[0])),
+                Err(error) => Err(self.error(ChooseError::Key(error))),
+            };
+        }
+        let mut chooser = Chooser { keys: &mut scratch.keys, random: &mut scratch.random };
+        let credit = |rank: usize| outbox.credit(targets[rank].link());
+        match grouping.choose_one(&mut chooser, values, targets.len(), credit) {
+            Ok(rank) => Ok(rank.map(|rank| targets[rank as usize])),
+            Err(error) => Err(self.error(error)),
+        }
+    }
+
+    #[cold]
+    fn error(&self, error: ChooseError) -> RouteError {
+        RouteError::Choose(error, self.component.clone())
     }
 }
 

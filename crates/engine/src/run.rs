@@ -1,25 +1,27 @@
 //! A running topology: start order, commands, figures, end.
 //!
-//! Start: worker hooks; one thread per executor, which makes its tasks; when all are prepared the
+//! Start: worker hooks; the threads, which make the tasks of their executors; when all are prepared the
 //! spouts are told to start, so that no tuple waits for a bolt that is not there. End: every
 //! executor is told to stop, threads are joined, worker hooks in reverse.
 
+use std::num::NonZero;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use storm_figures::{ExecutorSnapshot, Snapshot};
 use storm_topology::{Clock, ComponentError, Topology};
 
 use crate::clock::SystemClock;
 use crate::executor::StartError;
-use crate::executor_thread;
-use crate::lanes::Control;
+use crate::executor_thread::{self, Crew, Floor};
+use crate::lanes::{Control, Lanes};
 use crate::panics;
 use crate::report::ErrorReport;
 use crate::settings::Settings;
-use crate::snapshot::{ExecutorSnapshot, Snapshot};
 use crate::traffic;
+use crate::watchdog::{self, Threads};
 use crate::wiring::{Beginning, Wiring};
 
 /// How a run begins.
@@ -66,7 +68,8 @@ pub enum RunError {
     Hook(ComponentError),
     /// The system refuses a thread.
     #[error(
-        "thread {index} of {count} (one per executor) could not be started: {source}; lower the parallelism or raise the limit on threads"
+        "thread {index} of {count} could not be started: {source}; set topology.executor.threads to a number, \
+         lower the parallelism, or raise the limit on threads"
     )]
     Thread {
         /// Which.
@@ -81,13 +84,15 @@ pub enum RunError {
 /// A running topology.
 pub struct Run {
     wiring: Arc<Wiring>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Arc<Threads>,
+    watchdog: Option<JoinHandle<()>>,
+    is_stopped: bool,
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
 }
 
 impl Run {
-    /// Starts a topology, a thread per executor, and waits until all tasks are prepared.
+    /// Starts a topology and waits until all tasks are prepared.
     ///
     /// # Errors
     /// A worker hook, an `open` or a `prepare` failed, or a thread could not be had. Everything
@@ -95,26 +100,24 @@ impl Run {
     pub fn start(topology: Topology, settings: Settings, options: Options) -> Result<Run, RunError> {
         panics::install_hook();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let (sender, events) = mpsc::channel();
         let beginning = Beginning {
             name: options.name,
             clock: clock.clone(),
             seed: options.seed,
             is_active: options.is_active,
+            cores,
             events: sender.clone(),
         };
         let (wiring, lanes) = Wiring::new(topology, settings, beginning).map_err(RunError::Hook)?;
         let wiring = Arc::new(wiring);
-        let count = lanes.len();
-        let mut run = Run { wiring, threads: Vec::with_capacity(count), events, sender };
-        for (index, lanes) in lanes.into_iter().enumerate() {
-            match executor_thread::start(&run.wiring, index, lanes, clock.clone(), run.sender.clone()) {
-                Ok(thread) => run.threads.push(thread),
-                Err(source) => {
-                    run.stop();
-                    return Err(RunError::Thread { index, count, source });
-                }
-            }
+        let floor = Arc::new(Floor { wiring: wiring.clone(), clock, events: sender.clone(), cores });
+        let threads = Arc::new(Threads::new(floor.clone()));
+        let mut run = Run { wiring, threads, watchdog: None, is_stopped: false, events, sender };
+        if let Err(error) = run.start_threads(&floor, lanes) {
+            run.stop();
+            return Err(error);
         }
         let mut early = Vec::new();
         if let Err(error) = run.await_preparation(&mut early) {
@@ -129,8 +132,35 @@ impl Run {
         Ok(run)
     }
 
+    fn start_threads(&mut self, floor: &Arc<Floor>, lanes: Vec<Lanes>) -> Result<(), RunError> {
+        let mut lanes: Vec<Option<Lanes>> = lanes.into_iter().map(Some).collect();
+        let crews = self.wiring.crews.clone();
+        let count = crews.len();
+        for (index, members) in crews.iter().enumerate() {
+            let crew = Arc::new(Crew::new(members.iter().copied()));
+            let lanes =
+                members.iter().map(|i| (*i, lanes[*i].take().expect("each is in one crew"))).collect();
+            let name = match &members[..] {
+                [only] => format!("{}{}", self.wiring.executors[*only].0, self.wiring.executors[*only].1),
+                _ => format!("executors-{}", index + 1),
+            };
+            let handle = executor_thread::start(floor, &crew, lanes, name)
+                .map_err(|source| RunError::Thread { index, count, source })?;
+            self.threads.add(crew, handle);
+        }
+        if crews.iter().any(|members| members.len() > 1) {
+            let watchdog = watchdog::start(self.threads.clone()).map_err(|source| RunError::Thread {
+                index: count,
+                count,
+                source,
+            })?;
+            self.watchdog = Some(watchdog);
+        }
+        Ok(())
+    }
+
     fn await_preparation(&self, early: &mut Vec<Event>) -> Result<(), StartError> {
-        let mut waiting = self.threads.len();
+        let mut waiting = self.executor_count();
         let mut first_error = None;
         while waiting > 0 {
             match self.events.recv().expect("the run holds a sender") {
@@ -210,8 +240,8 @@ impl Run {
         let (reply, answers) = mpsc::channel::<ExecutorSnapshot>();
         self.tell_all(|| Control::Snapshot(reply.clone()));
         drop(reply);
-        let mut executors = Vec::with_capacity(self.threads.len());
-        while executors.len() < self.threads.len() {
+        let mut executors = Vec::with_capacity(self.executor_count());
+        while executors.len() < self.executor_count() {
             let left = deadline.saturating_duration_since(Instant::now());
             match answers.recv_timeout(left) {
                 Ok(executor) => executors.push(executor),
@@ -241,15 +271,13 @@ impl Run {
 
     /// Whether the threads of all executors have ended.
     pub fn has_ended(&self) -> bool {
-        self.threads.iter().all(JoinHandle::is_finished)
+        self.threads.have_ended()
     }
 
     /// Waits for the threads of all executors, and tells the worker's hooks.
     pub fn finish_stop(&mut self) {
-        for thread in self.threads.drain(..) {
-            // A panic of the engine was told by `Event::Ended`.
-            thread.join().ok();
-        }
+        self.threads.join(self.watchdog.take());
+        self.is_stopped = true;
         self.wiring.shut_down();
     }
 
@@ -263,8 +291,9 @@ impl Run {
 impl Drop for Run {
     /// Tells every executor to stop, and does not wait for it.
     fn drop(&mut self) {
-        if !self.threads.is_empty() {
+        if !self.is_stopped {
             self.begin_stop();
+            self.threads.leave();
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Settings {
     pub error_interval: Duration,
     /// Error reports per executor and span (`topology.max.error.report.per.interval`).
     pub errors_per_interval: u32,
+    /// Threads that share the executors (`topology.executor.threads`); `None`: each has its own.
+    pub threads: Option<u32>,
     /// The topology's configuration, as tasks read it.
     pub config: Arc<ConfigMap>,
     /// What differs per component.
@@ -44,6 +46,7 @@ impl Default for Settings {
             load_aware: true,
             error_interval: Duration::from_secs(10),
             errors_per_interval: 5,
+            threads: None,
             config: Arc::default(),
             components: BTreeMap::new(),
         }

@@ -3,10 +3,19 @@
 use std::sync::Arc;
 
 use storm_model::{ComponentId, TaskId, TaskTable, TopologySpec};
+use storm_row::RowRef;
 use storm_topology::StreamInfo;
 
 /// Not an input of the bolt.
 pub(crate) const NO_INPUT: u16 = u16::MAX;
+
+/// The way by which the row before came.
+pub(crate) struct Known<'a> {
+    source: TaskId,
+    stream: u16,
+    input: usize,
+    info: &'a StreamInfo,
+}
 
 /// Streams of all components, and which of them are inputs of one bolt.
 pub(crate) struct Sources {
@@ -56,8 +65,7 @@ impl Sources {
     }
 
     /// The stream that a row of `source` came by.
-    #[inline(always)]
-    pub(crate) fn info(&self, source: TaskId, stream: u16) -> &StreamInfo {
+    fn info(&self, source: TaskId, stream: u16) -> &StreamInfo {
         &self.streams[self.component_of[source.0 as usize] as usize][usize::from(stream)]
     }
 
@@ -65,9 +73,32 @@ impl Sources {
         self.streams[self.component_of[source.0 as usize] as usize][usize::from(stream)].clone()
     }
 
-    /// Which input of the bolt that is.
+    /// Which input of the bolt a row came by, and the stream. `known` is the row before: most rows
+    /// of a batch came the same way.
     #[inline(always)]
-    pub(crate) fn input(&self, source: TaskId, stream: u16) -> usize {
-        usize::from(self.inputs[self.component_of[source.0 as usize] as usize][usize::from(stream)])
+    pub(crate) fn input<'a>(
+        &'a self,
+        row: RowRef<'_>,
+        known: &mut Option<Known<'a>>,
+    ) -> (usize, &'a StreamInfo) {
+        let (source, stream) = (row.source(), row.stream());
+        match known {
+            Some(known) if known.source == source && known.stream == stream => (known.input, known.info),
+            _ => self.look_up(source, stream, known),
+        }
+    }
+
+    #[inline(never)]
+    fn look_up<'a>(
+        &'a self,
+        source: TaskId,
+        stream: u16,
+        known: &mut Option<Known<'a>>,
+    ) -> (usize, &'a StreamInfo) {
+        let info = self.info(source, stream);
+        let input =
+            usize::from(self.inputs[self.component_of[source.0 as usize] as usize][usize::from(stream)]);
+        *known = Some(Known { source, stream, input, info });
+        (input, info)
     }
 }

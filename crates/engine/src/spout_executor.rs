@@ -7,7 +7,7 @@ mod lifecycle;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
+use storm_figures::Latency;
 use storm_model::{TaskId, Time};
 use storm_row::RowBuilder;
 use storm_topology::builder::SpoutFactory;
@@ -25,7 +25,6 @@ use crate::panics;
 use crate::port::ExecutorPort;
 use crate::report::ErrorKind;
 use crate::run::Event;
-use crate::snapshot::latency_histogram;
 
 /// First pause of a spout that has nothing and no waker; it doubles up to [`MAX_IDLE`].
 const MIN_IDLE: Duration = Duration::from_millis(1);
@@ -33,10 +32,8 @@ const MIN_IDLE: Duration = Duration::from_millis(1);
 const MAX_IDLE: Duration = Duration::from_millis(10);
 /// Longest pause after an error of `next_tuple`; the first is a sixteenth of it.
 const MAX_ERROR_PAUSE: Duration = Duration::from_secs(1);
-/// A `next_tuple` that takes longer is reported.
-const SLOW: Duration = Duration::from_millis(100);
-/// Ack messages taken before anything else is done.
-const ACKS_PER_STEP: usize = 256;
+/// A `next_tuple` that takes longer is reported, where each thread has a core.
+pub(crate) const SLOW: Duration = Duration::from_millis(100);
 
 /// The tasks of one spout executor and all that they need.
 pub(crate) struct SpoutExecutor {
@@ -50,6 +47,8 @@ pub(crate) struct SpoutExecutor {
     pub(crate) factory: SpoutFactory,
     pub(crate) tasks: Vec<SpoutTask>,
     pub(crate) max_pending: usize,
+    /// A `next_tuple` that takes longer is reported.
+    pub(crate) slow: Duration,
     pub(crate) is_tracking: bool,
     /// Whether its tuples can get into a cycle.
     pub(crate) is_above_cycle: bool,
@@ -71,9 +70,18 @@ pub(crate) struct SpoutTask {
     incarnation: u64,
     panics: u32,
     tracked: u64,
+    replayed: u64,
+    /// By stream.
+    ended: Vec<TreeCounts>,
+    lost: u64,
+}
+
+/// What became of the trees of one task and stream.
+#[derive(Clone, Default)]
+struct TreeCounts {
     acked: u64,
     failed: u64,
-    lost: u64,
+    complete: Latency,
 }
 
 /// When a task is to be asked for tuples.
@@ -104,7 +112,8 @@ pub(crate) struct SpoutState {
     running: usize,
     next_rank: usize,
     next_refresh: Time,
-    latency: Histogram<u64>,
+    started: Time,
+    busy: Duration,
     ended: Vec<Ended>,
     /// Roots of trees that nobody receives.
     unreceived: Vec<u64>,
@@ -124,7 +133,8 @@ impl SpoutState {
             running: 0,
             next_rank: 0,
             next_refresh: now + LOAD_REFRESH,
-            latency: latency_histogram(),
+            started: now,
+            busy: Duration::ZERO,
             ended: Vec::new(),
             unreceived: Vec::new(),
             was_done: false,
@@ -158,7 +168,16 @@ impl SpoutTask {
 impl SpoutExecutor {
     /// Does some 100 microseconds of work.
     pub(crate) fn step(&mut self, now: Time) -> Step {
+        let step = self.work(now);
+        // All of the step and nothing else: the pace knows nothing of ticks and acks, and counts the
+        // waits for credit.
+        self.state.busy += self.port.clock.now().since(now);
+        step
+    }
+
+    fn work(&mut self, now: Time) -> Step {
         self.keep_pace(now);
+        self.emitter.outbox.begin(now);
         if self.take_control(now) {
             return Step::Ended;
         }
@@ -175,6 +194,12 @@ impl SpoutExecutor {
         self.end_step(now, has_more_acks)
     }
 
+    /// See [`Executor::rest`](crate::executor::Executor::rest).
+    pub(crate) fn rest(&mut self, now: Time) {
+        self.keep_pace(now);
+        self.state.was_busy = false;
+    }
+
     fn end_step(&mut self, now: Time, has_more_acks: bool) -> Step {
         // Joins the queue for credit, unless there is some by now.
         self.emitter.outbox.retry();
@@ -184,6 +209,7 @@ impl SpoutExecutor {
             || self.is_running() && self.tasks.iter().any(is_new);
         self.state.was_busy = self.state.calls > 0;
         if can_emit || has_more_acks || !self.lanes.control.is_empty() {
+            self.emitter.outbox.hand_over();
             self.publish();
             return Step::Busy;
         }
@@ -191,8 +217,7 @@ impl SpoutExecutor {
         self.emitter.outbox.flush(now);
         if self.state.calls > 0 {
             // The wait that follows is none of the spout's time.
-            self.keep_pace(self.port.clock.now());
-            self.state.was_busy = false;
+            self.rest(self.port.clock.now());
         }
         self.publish();
         if self.directory.is_watched.load(std::sync::atomic::Ordering::SeqCst) {
@@ -241,7 +266,7 @@ impl SpoutExecutor {
         let took = now.since(self.state.last_step);
         if self.state.was_busy {
             self.state.pace.observe(self.state.calls, took);
-            if took > SLOW {
+            if took > self.slow {
                 let id = self.tasks[self.state.running].id;
                 let message = format!(
                     "next_tuple took up to {} ms: while it runs, acks, fails and timeouts wait; it must not block",
@@ -269,10 +294,10 @@ impl SpoutExecutor {
                     }
                 }
                 Control::Snapshot(reply) => {
-                    reply.send(self.snapshot()).ok();
+                    reply.send(self.snapshot(now)).ok();
                 }
                 Control::Hasten => {
-                    let p99 = Duration::from_micros(self.state.latency.value_at_quantile(0.99));
+                    let p99 = self.complete_latency().quantile(0.99);
                     let left = (4 * p99).max(Duration::from_secs(1));
                     self.tasks.iter_mut().for_each(|t| t.ledger.hasten(now, left));
                 }
@@ -288,10 +313,10 @@ impl SpoutExecutor {
 
     /// True when there are more.
     fn take_acks(&mut self, now: Time) -> bool {
-        let mut taken = 0;
-        while taken < ACKS_PER_STEP {
+        // All that are there now, so that each wins over a timeout in this step.
+        let there = self.lanes.acks.len();
+        for _ in 0..there {
             let Some(parcel) = self.lanes.acks.take() else { break };
-            taken += 1;
             for entry in &parcel.entries {
                 let rank = (entry.task.0 - self.maker.executor.first.0) as usize;
                 let ledger = &mut self.tasks[rank].ledger;
@@ -311,19 +336,20 @@ impl SpoutExecutor {
             }
             self.directory[parcel.origin].recycle_acks(parcel.entries);
         }
-        if taken > 0 {
+        if there > 0 {
             let mut waiters = self.directory[self.me].take_ack_waiters();
             self.directory.wake_all(&mut waiters);
         }
-        taken == ACKS_PER_STEP
+        !self.lanes.acks.is_empty()
     }
 
     fn acked(&mut self, rank: usize, ended: Ended, now: Time) {
         let task = &mut self.tasks[rank];
-        task.acked += 1;
         task.stir(false);
         let latency = now.since(ended.emitted);
-        self.state.latency.saturating_record(latency.as_micros().max(1) as u64);
+        let counts = &mut task.ended[usize::from(ended.stream)];
+        counts.acked += 1;
+        counts.complete.record(latency);
         self.call(rank, now, |id, spout, hooks| {
             hooks.iter_mut().for_each(|h| h.spout_ack(id, latency));
             spout.ack(ended.slot);
@@ -332,7 +358,7 @@ impl SpoutExecutor {
 
     fn failed(&mut self, rank: usize, ended: Ended, cause: FailCause, now: Time) {
         let task = &mut self.tasks[rank];
-        task.failed += 1;
+        task.ended[usize::from(ended.stream)].failed += 1;
         task.stir(true);
         let age = now.since(ended.emitted);
         self.call(rank, now, |id, spout, hooks| {
@@ -430,6 +456,7 @@ impl SpoutExecutor {
             now,
             is_tracking: self.is_tracking,
             tracked: &mut task.tracked,
+            replayed: &mut task.replayed,
             emits: 0,
         };
         let spout = task.spout.as_mut().expect("only a task with an instance is asked");

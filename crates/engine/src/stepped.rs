@@ -4,7 +4,9 @@
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use storm_model::Time;
+use storm_figures::Snapshot;
+use storm_model::{ComponentId, TaskId, Time};
+use storm_row::Anchor;
 use storm_topology::{Clock, Topology};
 
 use crate::clock::VirtualClock;
@@ -15,12 +17,38 @@ use crate::panics;
 use crate::report::ErrorReport;
 use crate::run::{Event, RunError};
 use crate::settings::Settings;
-use crate::snapshot::Snapshot;
 use crate::traffic;
 use crate::wiring::{Beginning, Wiring};
 
 /// What a step takes on the virtual clock.
 const STEP: Duration = Duration::from_micros(1);
+
+/// A tree that is neither acked nor failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingTree {
+    /// The spout.
+    pub component: ComponentId,
+    /// Its task.
+    pub task: TaskId,
+    /// The root, as the anchors of the tree's tuples have it; [`slot_of`](crate::ledger::slot_of)
+    /// tells which slot of the task it is.
+    pub root: u64,
+    /// When the spout emitted it.
+    pub since: Time,
+}
+
+/// A tuple that a bolt has retained and neither acked nor failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldTuple {
+    /// The bolt.
+    pub component: ComponentId,
+    /// Its task.
+    pub task: TaskId,
+    /// Its trees, and its edge in each, as it came to the bolt; none if it is not tracked.
+    pub anchors: Vec<Anchor>,
+    /// When it was retained.
+    pub since: Time,
+}
 
 /// A topology that moves when it is told to.
 pub struct Stepped {
@@ -50,6 +78,7 @@ impl Stepped {
             clock: clock.clone(),
             seed,
             is_active: true,
+            cores: usize::MAX,
             events: sender,
         };
         let (wiring, lanes) = Wiring::new(topology, settings, beginning).map_err(RunError::Hook)?;
@@ -155,6 +184,38 @@ impl Stepped {
     /// Spouts emit no more.
     pub fn deactivate(&self) {
         self.tell_all(|| Control::Deactivate);
+    }
+
+    /// The spouts that have more to come: they are active and have not said `Done`.
+    pub fn undone_spouts(&self) -> Vec<ComponentId> {
+        let all = self.wiring.executors.iter().zip(self.wiring.directory.iter());
+        let mut undone: Vec<_> =
+            all.filter(|(_, address)| !address.traffic.is_done()).map(|((id, _), _)| id.clone()).collect();
+        undone.dedup();
+        undone
+    }
+
+    /// The trees that are pending, task by task.
+    pub fn pending_trees(&self) -> Vec<PendingTree> {
+        let of = |executor: &Executor| match executor {
+            Executor::Spout(spout) => spout.pending_trees().collect(),
+            Executor::Bolt(_) => Vec::new(),
+        };
+        self.executors.iter().flat_map(of).collect()
+    }
+
+    /// The tuples that bolts retain, executor by executor.
+    pub fn held_tuples(&self) -> Vec<HeldTuple> {
+        let of = |executor: &Executor| match executor {
+            Executor::Spout(_) => Vec::new(),
+            Executor::Bolt(bolt) => bolt.held_tuples().collect(),
+        };
+        self.executors.iter().flat_map(of).collect()
+    }
+
+    /// The errors that were reported so far and not taken.
+    pub fn errors(&self) -> &[ErrorReport] {
+        &self.errors
     }
 
     /// Takes all errors that were reported so far.

@@ -45,6 +45,11 @@ impl Traffic {
         self.sent.store(sent, Ordering::SeqCst);
     }
 
+    /// Whether it has no active spout task with more to come.
+    pub(crate) fn is_done(&self) -> bool {
+        self.undone.load(Ordering::SeqCst) == 0
+    }
+
     pub(crate) fn posting(&self) {
         self.posted.fetch_add(1, Ordering::SeqCst);
     }
@@ -63,7 +68,7 @@ pub(crate) fn fingerprint<'a>(all: impl Iterator<Item = &'a Traffic>) -> u64 {
 
 /// Whether every spout is done.
 pub(crate) fn is_done<'a>(mut all: impl Iterator<Item = &'a Traffic>) -> bool {
-    all.all(|t| t.undone.load(Ordering::SeqCst) == 0)
+    all.all(Traffic::is_done)
 }
 
 /// Whether every spout is done and everything is processed.

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use storm_model::cycles::closing_edges;
 use storm_model::tasks::executors;
 use storm_model::{
-    ComponentId, ComponentKind, ExecutorId, GroupingSpec, InputSpec, StreamSpec, TaskId, TaskTable,
+    ComponentId, ComponentKind, ComponentSpec, ExecutorId, GroupingSpec, InputSpec, StreamSpec, TaskId,
+    TaskTable,
 };
 use storm_row::RowBuilder;
 use storm_topology::{
@@ -20,25 +22,27 @@ use storm_topology::{
 use crate::acks::AckOutbox;
 use crate::bolt_executor::{BoltExecutor, BoltState, BoltTask};
 use crate::budget::Budget;
+use crate::clock;
 use crate::directory::Directory;
 use crate::emit::Emitter;
 use crate::executor::{Executor, StartError, TaskMaker};
 use crate::grouping::Grouping;
-use crate::grouping::fields::{KeyRanks, KeyTable};
+use crate::grouping::fields::KeyGroups;
 use crate::grouping::partial_key::PartialKey;
 use crate::grouping::shuffle::Ring;
 use crate::ids::EdgeIds;
-use crate::lanes::{Lanes, lanes};
+use crate::lanes::{Lanes, Surroundings, lanes};
 use crate::ledger::Ledger;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Way};
 use crate::panics;
+use crate::placement;
 use crate::port::ExecutorPort;
 use crate::report::Throttle;
-use crate::routing::{Edge, StreamRoute, TaskRoutes};
+use crate::routing::{Destination, Edge, StreamRoute, TaskRoutes};
 use crate::run::Event;
 use crate::settings::{ComponentSettings, Settings};
 use crate::sources::Sources;
-use crate::spout_executor::{SpoutExecutor, SpoutState, SpoutTask};
+use crate::spout_executor::{SLOW, SpoutExecutor, SpoutState, SpoutTask};
 
 /// What all executors of a run are made from.
 pub(crate) struct Wiring {
@@ -46,17 +50,21 @@ pub(crate) struct Wiring {
     settings: Settings,
     worker: Arc<WorkerContext>,
     pub(crate) executors: Vec<(ComponentId, ExecutorId)>,
+    /// Executors by thread, in the order in which it steps them.
+    pub(crate) crews: Vec<Vec<usize>>,
+    /// Thread by executor.
+    thread_of: Vec<u32>,
     /// Executor by task number.
     executor_of: Vec<u32>,
     /// The same for tasks of spouts only: where acks go.
     spout_of: Arc<[u32]>,
     closing: BTreeSet<(ComponentId, ComponentId)>,
     sources: Sources,
-    key_ranks: KeyRanks,
     pub(crate) directory: Arc<Directory>,
     events: mpsc::Sender<Event>,
     seed: u64,
     is_active: bool,
+    slow: Duration,
 }
 
 /// How a run begins.
@@ -65,6 +73,8 @@ pub(crate) struct Beginning {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) seed: u64,
     pub(crate) is_active: bool,
+    /// Cores of the machine.
+    pub(crate) cores: usize,
     pub(crate) events: mpsc::Sender<Event>,
 }
 
@@ -78,6 +88,13 @@ impl Wiring {
         let spec = &topology.spec;
         let tasks = TaskTable::new(spec);
         let executors = executors(spec, &tasks);
+        let crews = placement::crews(spec, &executors, settings.threads);
+        let mut thread_of = vec![0; executors.len()];
+        for (thread, crew) in crews.iter().enumerate() {
+            crew.iter().for_each(|index| thread_of[*index] = thread as u32);
+        }
+        // A thread that shares its core waits for it while it is in the middle of a call.
+        let slow = SLOW * (crews.len() / beginning.cores).max(1) as u32;
         let closing = closing_edges(spec);
         let mut executor_of = vec![u32::MAX; tasks.len() + 1];
         let mut spout_of = executor_of.clone();
@@ -94,8 +111,17 @@ impl Wiring {
             let counted = from.into_iter().filter(|s| !closing.contains(&((*s).clone(), target.clone())));
             counted.map(|s| spec.components[s].executors as usize).sum()
         };
-        let (addresses, receiving) =
-            executors.iter().map(|(id, e)| lanes(senders(id), e.task_count() as usize)).unzip();
+        let targets = |source: &ComponentId| -> usize {
+            let hears = |c: &&ComponentSpec| c.inputs.iter().any(|i| i.component == *source);
+            spec.components.values().filter(hears).map(|c| c.executors as usize).sum()
+        };
+        let surroundings = |(id, executor): &(ComponentId, ExecutorId)| Surroundings {
+            senders: senders(id),
+            targets: targets(id),
+            tasks: executor.task_count() as usize,
+            is_spout: spec.components[id].kind == ComponentKind::Spout,
+        };
+        let (addresses, receiving) = executors.iter().map(|e| lanes(surroundings(e))).unzip();
         let above = above_cycles(spec, &closing);
         let above_cycles = (0..executors.len() as u32).filter(|i| above.contains(&executors[*i as usize].0));
         let directory =
@@ -123,9 +149,10 @@ impl Wiring {
         };
         let wiring = Wiring {
             sources: Sources::new(spec, &tasks),
-            key_ranks: KeyRanks::default(),
             worker: Arc::new(worker),
             executors,
+            crews,
+            thread_of,
             executor_of,
             spout_of: spout_of.into(),
             closing,
@@ -133,6 +160,7 @@ impl Wiring {
             events: beginning.events,
             seed: beginning.seed,
             is_active: beginning.is_active,
+            slow,
             topology,
             settings,
         };
@@ -173,6 +201,7 @@ impl Wiring {
             )),
             events: self.events.clone(),
             has_broken_contract: AtomicBool::new(false),
+            has_ended_topology: AtomicBool::new(false),
         });
         let maker = TaskMaker {
             worker: self.worker.clone(),
@@ -180,9 +209,10 @@ impl Wiring {
             executor,
             config: settings.config.clone(),
             port: port.clone(),
+            metrics: executor.tasks().map(|_| Arc::default()).collect(),
         };
         let outputs = Arc::new(Outputs::new(component.clone(), spec.outputs.clone()));
-        let (destinations, links) = self.destinations(&component);
+        let (destinations, links) = self.destinations(&component, index);
         let Lanes { empties, empty_acks, .. } = &lanes;
         let outbox = Outbox::new(index as u32, self.directory.clone(), empties.clone(), &destinations);
         let mut edges = EdgeIds::seeded(rng.random());
@@ -195,7 +225,10 @@ impl Wiring {
                 let timeout = self.settings.timeouts.then_some(self.settings.message_timeout);
                 let tasks = executor
                     .tasks()
-                    .map(|t| SpoutTask::start(&maker, factory, t, Ledger::new(rng.random(), timeout)))
+                    .map(|t| {
+                        let ledger = Ledger::new(rng.random(), timeout);
+                        SpoutTask::start(&maker, factory, t, ledger, spec.outputs.len())
+                    })
                     .collect::<Result<_, _>>()?;
                 Ok(Executor::Spout(Box::new(SpoutExecutor {
                     me,
@@ -208,6 +241,7 @@ impl Wiring {
                     maker,
                     factory: factory.clone(),
                     tasks,
+                    slow: self.slow,
                     max_pending: settings.max_spout_pending.max(1) as usize,
                     is_tracking: self.settings.tracking,
                     state: SpoutState::new(self.settings.message_timeout, self.is_active, now),
@@ -216,10 +250,10 @@ impl Wiring {
             Factory::Bolt(factory) => {
                 let acks = AckOutbox::new(me, directory.clone(), empty_acks.clone(), self.spout_of.clone());
                 let inputs = spec.inputs.len();
-                let tasks = executor
+                let (tasks, books) = executor
                     .tasks()
                     .map(|t| BoltTask::start(&maker, factory, t, inputs))
-                    .collect::<Result<_, _>>()?;
+                    .collect::<Result<(Vec<_>, Vec<_>), _>>()?;
                 let home: Arc<dyn RetainedHome> = port.clone();
                 Ok(Executor::Bolt(Box::new(BoltExecutor {
                     me,
@@ -234,7 +268,9 @@ impl Wiring {
                     maker,
                     factory: factory.clone(),
                     tasks,
+                    books,
                     tick: settings.tick,
+                    clock_cost: clock::cost_of(&*self.worker.clock),
                     has_loop_input: self.closing.iter().any(|(_, to)| *to == component),
                     state: BoltState::new(self.settings.message_timeout, settings.tick, now),
                 })))
@@ -242,15 +278,20 @@ impl Wiring {
         }
     }
 
+    fn thread_of(&self, task: TaskId) -> u32 {
+        self.thread_of[self.executor_of[task.0 as usize] as usize]
+    }
+
     /// Executors that a component sends to, and the link to each.
-    fn destinations(&self, component: &ComponentId) -> (Vec<(u32, bool)>, BTreeMap<u32, u32>) {
+    fn destinations(&self, component: &ComponentId, from: usize) -> (Vec<Way>, BTreeMap<u32, u32>) {
         let mut destinations = Vec::new();
         let mut links = BTreeMap::new();
         for (index, (target, _)) in self.executors.iter().enumerate() {
             if self.topology.spec.components[target].inputs.iter().any(|i| i.component == *component) {
                 let closes = self.closing.contains(&(component.clone(), target.clone()));
                 links.insert(index as u32, destinations.len() as u32);
-                destinations.push((index as u32, closes));
+                let is_near = self.thread_of[index] == self.thread_of[from];
+                destinations.push(Way { to: index as u32, is_looped: closes, is_near });
             }
         }
         (destinations, links)
@@ -269,7 +310,7 @@ impl Wiring {
             for (target, spec) in &self.topology.spec.components {
                 let inputs = spec.inputs.iter();
                 for input in inputs.filter(|i| i.component == *component && i.stream == stream.id) {
-                    edges.push(self.edge(component, stream, target, input, links, random));
+                    edges.push(self.edge(task, component, stream, target, input, links, random));
                 }
             }
             streams.push(StreamRoute { edges, emitted: 0 });
@@ -277,8 +318,10 @@ impl Wiring {
         TaskRoutes { task, streams }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "an edge has two ends, a stream and a grouping")]
     fn edge(
         &self,
+        task: TaskId,
         component: &ComponentId,
         stream: &StreamSpec,
         target: &ComponentId,
@@ -287,14 +330,20 @@ impl Wiring {
         random: &mut EdgeIds,
     ) -> Edge {
         let tasks: Arc<[TaskId]> = self.worker.tasks.tasks_of(target.as_str()).collect();
-        let link = |task: &TaskId| links[&self.executor_of[task.0 as usize]];
-        let links = tasks.iter().map(link).collect();
+        let destination = |task: &TaskId| Destination::new(*task, links[&self.executor_of[task.0 as usize]]);
+        let mut targets: Vec<Destination> = tasks.iter().map(destination).collect();
+        if input.grouping == GroupingSpec::LocalOrShuffle {
+            let is_near = |to: &Destination| self.thread_of(to.task()) == self.thread_of(task);
+            if targets.iter().any(is_near) {
+                targets.retain(is_near);
+            }
+        }
         let key_fields: Vec<usize> = input
             .grouping
             .key_fields()
             .map(|keys| keys.iter().filter_map(|k| stream.fields.index(k)).collect())
             .unwrap_or_default();
-        let n = tasks.len();
+        let n = targets.len();
         let grouping = match &input.grouping {
             GroupingSpec::Direct => Grouping::Direct,
             GroupingSpec::Custom(_) => {
@@ -307,17 +356,14 @@ impl Wiring {
             GroupingSpec::Global => Grouping::One,
             _ if n == 1 => Grouping::One,
             GroupingSpec::Shuffle | GroupingSpec::LocalOrShuffle => {
-                // All tasks are in this worker: local-or-shuffle has nothing to restrict.
                 let by_load = self.settings.load_aware;
                 Grouping::Shuffle(if by_load { Ring::by_load(n, random) } else { Ring::by_turns(n, random) })
             }
-            GroupingSpec::Fields(_) => {
-                Grouping::Fields(KeyTable::new(key_fields.clone(), self.key_ranks.of(n)))
-            }
+            GroupingSpec::Fields(_) => Grouping::Fields(KeyGroups::new(key_fields.clone(), n)),
             GroupingSpec::PartialKey(_) => Grouping::PartialKey(PartialKey::new(key_fields.clone(), n)),
             GroupingSpec::None => Grouping::Random,
         };
-        Edge { component: target.clone(), grouping, key_fields, tasks, links, transferred: 0 }
+        Edge { component: target.clone(), grouping, key_fields, tasks, targets, transferred: 0 }
     }
 }
 

@@ -32,9 +32,9 @@ impl Fields {
     }
 
     /// The position of `name`.
-    #[inline]
+    #[inline(always)]
     pub fn index(&self, name: &str) -> Option<usize> {
-        self.0.iter().position(|n| **n == *name)
+        self.0.iter().position(|n| is_same(n.as_bytes(), name.as_bytes()))
     }
 
     /// The name at `index`.
@@ -46,6 +46,21 @@ impl Fields {
     pub fn duplicate(&self) -> Option<&str> {
         let names = &self.0;
         (1..names.len()).find(|&i| names[..i].contains(&names[i])).map(|i| &*names[i])
+    }
+}
+
+/// Whether two names are the same. Names are short, and one is looked up for every field that a bolt
+/// reads: two reads that overlap compare up to 16 bytes without a call.
+#[inline(always)]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    match a.len() {
+        2..=4 => a.first_chunk::<2>() == b.first_chunk::<2>() && a.last_chunk::<2>() == b.last_chunk::<2>(),
+        5..=8 => a.first_chunk::<4>() == b.first_chunk::<4>() && a.last_chunk::<4>() == b.last_chunk::<4>(),
+        9..=16 => a.first_chunk::<8>() == b.first_chunk::<8>() && a.last_chunk::<8>() == b.last_chunk::<8>(),
+        _ => a == b,
     }
 }
 

@@ -9,6 +9,9 @@ use crate::row_ref::RowRef;
 use crate::slot::SLOT_LEN;
 use crate::values::Values;
 
+/// Longest body that is copied slot by slot.
+const INLINE_COPY: usize = 6 * SLOT_LEN;
+
 /// Bytes of a batch's first buffer.
 const FIRST_BUFFER: usize = 1024;
 
@@ -61,7 +64,7 @@ impl Batch {
     /// # Panics
     /// If there are more than [`MAX_ANCHORS`] anchors, which no caller may let happen.
     #[inline(always)]
-    pub fn push(&mut self, header: Header, anchors: &[Anchor], values: Values<'_>) -> usize {
+    pub fn push(&mut self, header: Header, anchors: &[Anchor], values: &Values<'_>) -> usize {
         assert!(anchors.len() <= MAX_ANCHORS, "a row has at most {MAX_ANCHORS} anchors");
         let body = values.body();
         let length = HEADER_LEN + anchors.len() * ANCHOR_LEN + body.len();
@@ -78,7 +81,7 @@ impl Batch {
         for (place, anchor) in anchored.chunks_exact_mut(ANCHOR_LEN).zip(anchors) {
             place.copy_from_slice(&anchor.encode());
         }
-        place.copy_from_slice(body);
+        copy_slots(place, body);
         if values.has_big() { length + self.adopt(values) } else { length }
     }
 
@@ -87,7 +90,7 @@ impl Batch {
     pub fn push_row(&mut self, row: RowRef<'_>) -> usize {
         let bytes = row.bytes();
         self.append(bytes.len()).copy_from_slice(bytes);
-        if row.has_big() { bytes.len() + self.adopt(row.values()) } else { bytes.len() }
+        if row.has_big() { bytes.len() + self.adopt(&row.values()) } else { bytes.len() }
     }
 
     /// Number of rows.
@@ -175,7 +178,7 @@ impl Batch {
     /// Shares the big values of the row just appended, whose slots still count in the list that
     /// `values` came with, and returns their bytes.
     #[cold]
-    fn adopt(&mut self, values: Values<'_>) -> usize {
+    fn adopt(&mut self, values: &Values<'_>) -> usize {
         let body = self.used - values.body().len();
         let mut bytes = 0;
         for (i, value) in values.big_values() {
@@ -186,6 +189,24 @@ impl Batch {
         }
         self.big_bytes += bytes;
         bytes
+    }
+}
+
+/// Copies a body. Most are a few slots: a copy slot by slot is a few moves, where a copy of unknown
+/// length would be a call.
+#[inline(always)]
+fn copy_slots(place: &mut [u8], body: &[u8]) {
+    if body.len() > INLINE_COPY {
+        place.copy_from_slice(body);
+        return;
+    }
+    let (slots, rest) = body.as_chunks::<SLOT_LEN>();
+    let (places, place_of_rest) = place.as_chunks_mut::<SLOT_LEN>();
+    for (place, slot) in places.iter_mut().zip(slots) {
+        *place = *slot;
+    }
+    if !rest.is_empty() {
+        place_of_rest.copy_from_slice(rest);
     }
 }
 

@@ -195,6 +195,8 @@ by! {
     Cow<'a, str>: &'a str;
     Vec<u8>: &'a [u8];
     Cow<'a, [u8]>: &'a [u8];
+    Box<[u8]>: &'a [u8];
+    Arc<[u8]>: &'a [u8];
 }
 
 impl FromField<'_> for Bytes {

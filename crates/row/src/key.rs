@@ -82,7 +82,7 @@ impl KeyEncoder {
     /// # Errors
     /// If a field is opaque or does not exist.
     #[inline]
-    pub fn hash(&mut self, values: Values<'_>, fields: &[usize]) -> Result<u64, KeyError> {
+    pub fn hash(&mut self, values: &Values<'_>, fields: &[usize]) -> Result<u64, KeyError> {
         if let [field] = fields
             && let Some(key) = values.short_text(*field)
         {
@@ -99,7 +99,7 @@ impl KeyEncoder {
     }
 
     /// The key group of a hash: below [`KEY_GROUPS`].
-    #[inline]
+    #[inline(always)]
     pub fn group(hash: u64) -> u32 {
         (hash >> (u64::BITS - KEY_GROUPS.trailing_zeros())) as u32
     }

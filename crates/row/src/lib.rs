@@ -11,7 +11,7 @@
 //! let mut builder = RowBuilder::new(1 << 20);
 //! let mut batch = Batch::new();
 //! let header = Header { target: TaskId(4), source: TaskId(1), stream: 0 };
-//! batch.push(header, &[], builder.write_row(&("storm", 7))?);
+//! batch.push(header, &[], &builder.write_row(&("storm", 7))?);
 //!
 //! let row = batch.iter().next().expect("one row was pushed");
 //! let count = row.values().field(1).expect("the row has two fields");

@@ -94,7 +94,7 @@ pub(crate) fn big_index(slot: &Slot) -> Option<usize> {
 }
 
 /// The value of slot `i`.
-#[inline]
+#[inline(always)]
 pub(crate) fn read<'a>(body: &'a [u8], big: &'a [Bytes], i: usize) -> FieldRef<'a> {
     let slot = at(body, i);
     match slot[0] & kind::MASK {
@@ -107,7 +107,7 @@ pub(crate) fn read<'a>(body: &'a [u8], big: &'a [Bytes], i: usize) -> FieldRef<'
 }
 
 /// The bytes of a value of no fixed length.
-#[inline]
+#[inline(always)]
 fn var_bytes<'a>(body: &'a [u8], big: &'a [Bytes], slot: &'a Slot) -> &'a [u8] {
     match slot[0] & place::MASK {
         place::INLINE => &slot[2..2 + usize::from(slot[1])],

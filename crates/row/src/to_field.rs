@@ -55,6 +55,8 @@ to_field! {
     [u8] => |x, out| out.bytes(x);
     Vec<u8> => |x, out| out.bytes(x);
     Cow<'_, [u8]> => |x, out| out.bytes(x);
+    Box<[u8]> => |x, out| out.bytes(x);
+    Arc<[u8]> => |x, out| out.bytes(x);
     Bytes => |x, out| out.big(x.clone());
     Value => |x, out| out.value(x);
     [Value] => |x, out| out.list(x);

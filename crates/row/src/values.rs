@@ -22,18 +22,18 @@ pub struct Values<'a> {
 
 /// The bytes that [`Batch::push`](crate::Batch::push) takes for a row.
 #[inline(always)]
-pub fn row_bytes(anchors: usize, values: Values<'_>) -> usize {
+pub fn row_bytes(anchors: usize, values: &Values<'_>) -> usize {
     HEADER_LEN + anchors * ANCHOR_LEN + values.byte_len()
 }
 
 impl<'a> Values<'a> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(body: &'a [u8], big: &'a [Bytes], arity: usize, has_big: bool) -> Self {
         Values { body, big, arity: arity as u32, has_big }
     }
 
     /// Number of fields.
-    #[inline]
+    #[inline(always)]
     pub fn arity(self) -> usize {
         self.arity as usize
     }
@@ -57,7 +57,7 @@ impl<'a> Values<'a> {
     }
 
     /// Bytes that the values take in a batch, big values included.
-    #[inline]
+    #[inline(always)]
     pub fn byte_len(self) -> usize {
         self.body.len() + if self.has_big { self.big_bytes() } else { 0 }
     }
@@ -67,12 +67,12 @@ impl<'a> Values<'a> {
         self.iter().map(FieldRef::to_value).collect()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn body(self) -> &'a [u8] {
         self.body
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn has_big(self) -> bool {
         self.has_big
     }
@@ -84,23 +84,30 @@ impl<'a> Values<'a> {
     }
 
     /// The used part of slot `i` if it is text within its slot: tag, length, text.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn short_text(self, i: usize) -> Option<&'a [u8]> {
         let slot = self.slot(i)?;
         (slot[0] == kind::STR | place::INLINE).then(|| &slot[..2 + usize::from(slot[1])])
     }
 
+    /// Whether field `i` is or may hold a serde type, which cannot be a key.
+    #[inline(always)]
+    pub fn may_be_opaque(self, i: usize) -> bool {
+        matches!(self.kind(i), Some(kind::OPAQUE | kind::LIST | kind::MAP))
+    }
+
+    #[inline(always)]
     pub(crate) fn kind(self, i: usize) -> Option<u8> {
         self.slot(i).map(|slot| slot[0] & kind::MASK)
     }
 
-    #[inline]
+    #[inline(always)]
     fn slot(self, i: usize) -> Option<&'a Slot> {
         (i < self.arity()).then(|| slot::at(self.body, i))
     }
 
     #[cold]
-    fn big_bytes(self) -> usize {
+    fn big_bytes(&self) -> usize {
         self.big_values().map(|(_, bytes)| bytes.len()).sum()
     }
 }

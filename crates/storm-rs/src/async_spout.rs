@@ -17,7 +17,7 @@
 //!         // Waits for the outcome; what failed is emitted again.
 //!         while let Err(cause) = receipt.await {
 //!             println!("{n}: {cause}");
-//!             receipt = feed.emit_tracked((n, ctx.task_index())).await?;
+//!             receipt = feed.emit_replayed((n, ctx.task_index())).await?;
 //!         }
 //!     }
 //!     Ok(())
@@ -125,7 +125,7 @@ impl<F> AsyncSpout<F> {
     pub fn new<N, Fut>(fields: impl IntoIterator<Item = N>, source: F) -> AsyncSpout<F>
     where
         N: AsRef<str>,
-        F: FnMut(Feed, FeedContext) -> Fut + 'static,
+        F: FnMut(Feed, FeedContext) -> Fut + Send + 'static,
         Fut: Future<Output = Result<(), SpoutError>> + Send + 'static,
     {
         AsyncSpout {
@@ -198,7 +198,9 @@ impl<F> AsyncSpout<F> {
         let pause = self.next_pause;
         self.next_pause = (pause * 2).min(MAX_PAUSE);
         self.state = State::Pausing(now + pause);
-        if error.is_quiet() { error } else { Interrupted { error, pause }.into() }
+        // A fatal one ends the topology: nothing starts anew.
+        let is_plain = !error.is_quiet() && !error.is_fatal();
+        if is_plain { Interrupted { error, pause }.into() } else { error }
     }
 }
 
@@ -230,7 +232,7 @@ where
 
 impl<F, Fut> Spout for AsyncSpout<F>
 where
-    F: FnMut(Feed, FeedContext) -> Fut + 'static,
+    F: FnMut(Feed, FeedContext) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(), SpoutError>> + Send + 'static,
 {
     type MessageId = Answer;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
-use storm_config::{Config, ConfigErrors, TopologyView, component_view};
+use storm_config::{Config, ConfigErrors, ExecutorThreads, TopologyView, component_view};
 use storm_engine::{ComponentSettings, Settings};
 use storm_model::{ComponentId, ConfigMap};
 use storm_topology::{Topology, TopologyError};
@@ -36,6 +36,10 @@ pub fn configure(topology: &mut Topology, config: &Config) -> Result<Settings, C
         load_aware: view.load_aware,
         error_interval: view.error_throttle_interval,
         errors_per_interval: view.max_errors_per_interval,
+        threads: match view.executor_threads {
+            ExecutorThreads::PerExecutor => None,
+            ExecutorThreads::Shared(threads) => Some(threads),
+        },
         config: Arc::new(map_of(config)),
         components: Default::default(),
     };

@@ -16,6 +16,18 @@ pub const MODE_VARIABLE: &str = "STORM_RS_MODE";
 /// File that describe mode writes to.
 pub const DESCRIBE_OUT_VARIABLE: &str = "STORM_RS_DESCRIBE_OUT";
 
+/// What a local run reads from the environment, in words for the end of `--help`: the arguments are
+/// the user's, so the help is, too. With clap: `#[command(after_help = storm_rs::ENVIRONMENT)]`.
+pub const ENVIRONMENT: &str = "\
+Environment:
+  STORM_RS_CONF            A storm.yaml
+  STORM_RS_TOPOLOGY_CONF   Configuration of this topology, above what its code says
+  STORM_RS_WAIT_SECS       How long Ctrl-C waits for what is pending
+  STORM_RS_FIGURES         Print the figures of each component every so many seconds (empty: 10) and at the end
+  STORM_RS_FIGURES_WINDOW  Of the last 10m, 3h or 1d, or of all (default)
+  STORM_RS_FIGURES_JSON    File that all figures are written to, as often and at the end
+  RUST_LOG                 Log level (default: info)";
+
 /// What a topology binary was started for.
 enum Mode {
     Local,
@@ -32,10 +44,14 @@ enum Mode {
 /// Read from the environment in a local run: `STORM_RS_CONF` (a storm.yaml),
 /// `STORM_RS_TOPOLOGY_CONF` (configuration of this topology, above its code's),
 /// `STORM_RS_WAIT_SECS` (how long Ctrl-C waits for pending trees; default
-/// `topology.message.timeout.secs`), `RUST_LOG`.
+/// `topology.message.timeout.secs`), `STORM_RS_FIGURES`, `STORM_RS_FIGURES_WINDOW` and
+/// `STORM_RS_FIGURES_JSON` (figures, as a table and as a file), `RUST_LOG`. [`ENVIRONMENT`] says so in a
+/// program's own `--help`.
 ///
 /// Exit codes: 0 all is processed; 1 the topology is invalid or could not start, a component broke
-/// its own declarations, or Ctrl-C left something unprocessed; 130 after a second Ctrl-C.
+/// its own declarations or ended the topology
+/// ([`ComponentError::fatal`](crate::ComponentError::fatal)), or Ctrl-C left something unprocessed;
+/// 130 after a second Ctrl-C.
 ///
 /// ```no_run
 /// use std::process::ExitCode;

@@ -4,6 +4,7 @@ pub mod entry;
 pub mod describe;
 pub mod configure;
 pub mod testing;
+pub mod live_figures;
 mod local;
 mod progress;
 mod logging;
@@ -14,6 +15,10 @@ pub mod async_spout;
 pub mod engine {
     pub use storm_engine::*;
 }
+/// Figures of a running topology: snapshots, windows, latencies, and their names.
+pub mod figures {
+    pub use storm_figures::*;
+}
 /// Configuration keys, for those who load configuration from code of their own.
 pub mod config {
     pub use storm_config::*;
@@ -21,7 +26,8 @@ pub mod config {
 
 #[cfg(feature = "tokio")]
 pub use async_spout::{AsyncSpout, Feed, FeedContext, FeedEmit, Receipt, Stopped};
-pub use entry::run;
+pub use entry::{ENVIRONMENT, run};
+pub use live_figures::{FiguresReport, LiveFigures};
 pub use storm_model::{ComponentId, ConfigMap, Fields, GroupingSpec, StreamId, TaskId, Time, Value};
 pub use storm_row::{FieldRef, FromField, Opaque, Row, RowBuilder, ToField, Values, values};
 pub use storm_rs_derive::Row;

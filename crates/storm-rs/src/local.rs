@@ -1,5 +1,8 @@
 //! Local mode: the topology in this process, until it is done or told to stop.
 
+mod figures;
+mod table;
+
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,12 +11,13 @@ use std::time::{Duration, Instant};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use storm_config::{Config, TopologyView, load_local};
-use storm_engine::{ErrorKind, ErrorReport, Event, Options, Run, RunError};
+use storm_engine::{ErrorKind, ErrorReport, Event, Options, Run, RunError, Snapshot};
 use storm_topology::Topology;
 
 use crate::configure::{ConfigureError, configure};
 use crate::logging;
 use crate::progress::Progress;
+use figures::{Figures, FiguresError};
 
 /// How long Ctrl-C waits for pending trees, in seconds.
 const WAIT_VARIABLE: &str = "STORM_RS_WAIT_SECS";
@@ -31,6 +35,8 @@ pub(crate) enum LocalError {
     Run(#[from] RunError),
     #[error("{WAIT_VARIABLE} is '{0}', which is not a number of seconds")]
     WaitSecs(String),
+    #[error(transparent)]
+    Figures(#[from] FiguresError),
     #[error("cannot catch Ctrl-C: {0}")]
     Signal(#[from] ctrlc::Error),
 }
@@ -49,12 +55,13 @@ pub(crate) fn run(name: &str, mut topology: Topology) -> Result<ExitCode, LocalE
     }
     let settings = configure(&mut topology, &config)?;
     let wait = wait_time(&config)?;
+    let figures = Figures::wanted(name)?;
     let seed = OsRng.try_next_u64().unwrap_or_else(|_| u64::from(std::process::id()));
     let options = Options { name: name.to_owned(), seed, is_active: true };
     let interrupts = Interrupts::catch()?;
     let run = Run::start(topology, settings, options)?;
     interrupts.tell(run.signaller());
-    Ok(Local { run, progress, interrupts, wait, drain_until: None }.follow())
+    Ok(Local { run, progress, figures, interrupts, wait, drain_until: None, broken: None }.follow())
 }
 
 fn wait_time(config: &Config) -> Result<Duration, LocalError> {
@@ -104,7 +111,7 @@ enum Ending {
     Unfinished,
     /// A second Ctrl-C.
     Killed,
-    /// A component broke its own declarations.
+    /// A component broke its own declarations, or said that the topology cannot go on.
     Broken,
     /// The engine itself panicked.
     EngineFailed,
@@ -113,10 +120,14 @@ enum Ending {
 struct Local {
     run: Run,
     progress: Progress,
+    /// None unless the user wants them.
+    figures: Option<Figures>,
     interrupts: Interrupts,
     wait: Duration,
     /// Ctrl-C was pressed: end at this moment at the latest.
     drain_until: Option<Instant>,
+    /// The first error that ends the run.
+    broken: Option<ErrorReport>,
 }
 
 impl Local {
@@ -127,15 +138,24 @@ impl Local {
                 break ending;
             }
         };
-        let snapshot = self.run.snapshot(SNAPSHOT_WAIT);
+        // With nothing left to do all of them answer at once, unless the machine is busy elsewhere.
+        let patience = if matches!(ending, Ending::Complete) { STOP_WAIT } else { SNAPSHOT_WAIT };
+        let snapshot = self.run.snapshot(patience);
         if matches!(ending, Ending::Killed) || !self.stop(&ending) {
             // Whatever hangs, hangs: the user has insisted.
             self.progress.bar().finish_and_clear();
+            self.finish_figures(&snapshot);
             return ExitCode::from(130);
         }
         self.progress.finish(&snapshot);
+        let is_written = self.finish_figures(&snapshot);
+        if let Some(report) = &self.broken {
+            // It may have come so late that all was processed before it was seen.
+            logging::print_error(&last_words(report));
+            return ExitCode::FAILURE;
+        }
         match ending {
-            Ending::Complete => ExitCode::SUCCESS,
+            Ending::Complete if is_written => ExitCode::SUCCESS,
             Ending::Unfinished => {
                 let pending = snapshot.spouts(|t| t.pending);
                 logging::print_error(&format!(
@@ -144,8 +164,18 @@ impl Local {
                 ));
                 ExitCode::FAILURE
             }
-            Ending::Broken | Ending::EngineFailed | Ending::Killed => ExitCode::FAILURE,
+            Ending::Complete | Ending::Broken | Ending::EngineFailed | Ending::Killed => ExitCode::FAILURE,
         }
+    }
+
+    /// Shows the figures for the last time, if the user wants them; false if they cannot be written.
+    fn finish_figures(&mut self, snapshot: &Snapshot) -> bool {
+        let Some(figures) = self.figures.take() else { return true };
+        let shown = figures.finish(snapshot, &self.progress);
+        if let Err(error) = &shown {
+            logging::print_error(&error.to_string());
+        }
+        shown.is_ok()
     }
 
     /// Ends all tasks; what hangs in user code is left behind after a while. False when the user
@@ -159,7 +189,7 @@ impl Local {
             let left = deadline.saturating_duration_since(Instant::now());
             // A thread says that it ends shortly before it has ended.
             match self.run.next_event(left.min(Duration::from_millis(20))) {
-                Some(Event::Error(report)) => log(&report),
+                Some(Event::Error(report)) => self.note(report),
                 _ if self.interrupts.count() > interrupts.max(1) => return false,
                 _ => {}
             }
@@ -171,22 +201,36 @@ impl Local {
         }
         while let Some(event) = self.run.next_event(Duration::ZERO) {
             if let Event::Error(report) = event {
-                log(&report);
+                self.note(report);
             }
         }
         true
     }
 
+    /// Logs an error and keeps it if it ends the run.
+    fn note(&mut self, report: ErrorReport) {
+        log(&report);
+        if let Some(figures) = &mut self.figures {
+            figures.note(&report);
+        }
+        if report.kind.ends_local_run() {
+            self.broken.get_or_insert(report);
+        }
+    }
+
     /// Waits for the next thing to happen.
     fn turn(&mut self) -> Option<Ending> {
         let mut timeout = self.progress.due_in();
+        if let Some(figures) = &self.figures {
+            timeout = timeout.min(figures.due_in());
+        }
         if let Some(until) = self.drain_until {
             timeout = timeout.min(until.saturating_duration_since(Instant::now()));
         }
         match self.run.next_event(timeout) {
             Some(Event::Error(report)) => {
-                log(&report);
-                if report.kind == ErrorKind::Contract {
+                self.note(report);
+                if self.broken.is_some() {
                     return Some(Ending::Broken);
                 }
             }
@@ -207,10 +251,7 @@ impl Local {
             None if self.drain_until.is_some_and(|until| Instant::now() >= until) => {
                 return Some(Ending::Unfinished);
             }
-            None => {
-                let snapshot = self.run.snapshot(SNAPSHOT_WAIT);
-                self.progress.show(&snapshot);
-            }
+            None => self.look(),
         }
         if self.run.is_done() {
             self.run.watch();
@@ -219,6 +260,26 @@ impl Local {
             }
         }
         None
+    }
+
+    /// Shows what is due.
+    fn look(&mut self) {
+        let snapshot = self.run.snapshot(SNAPSHOT_WAIT);
+        if self.progress.due_in().is_zero() {
+            self.progress.show(&snapshot);
+        }
+        if let Some(figures) = self.figures.as_mut().filter(|figures| figures.due_in().is_zero()) {
+            figures.observe(&snapshot, &self.progress);
+        }
+    }
+}
+
+/// Why the run has ended, for people.
+pub(crate) fn last_words(report: &ErrorReport) -> String {
+    let ErrorReport { component, task, message, .. } = report;
+    match report.kind {
+        ErrorKind::Fatal => format!("'{component}' (task {task}) ended the topology: {message}"),
+        _ => format!("'{component}' (task {task}) broke its own declarations: {message}"),
     }
 }
 

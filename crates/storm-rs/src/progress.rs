@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use storm_engine::Snapshot;
+use storm_figures::metrics;
 
 /// Between two updates of the live line.
 const LIVE: Duration = Duration::from_millis(500);
@@ -53,17 +54,28 @@ impl Progress {
         }
     }
 
+    /// Prints lines for people, above the live line.
+    #[expect(clippy::print_stderr, reason = "stdout is the user's")]
+    pub(crate) fn print(&self, lines: &str) {
+        self.bar.suspend(|| eprint!("{lines}"));
+    }
+
     /// Takes the live line away and says how it ended.
-    pub(crate) fn finish(self, snapshot: &Snapshot) {
+    pub(crate) fn finish(&self, snapshot: &Snapshot) {
         self.bar.finish_and_clear();
         let secs = self.started.elapsed().as_secs_f64();
         let figures = Figures::of(snapshot);
         tracing::info!(
-            "ran {secs:.2} s: emitted {}, executed {}, acked {}, failed {}, pending {}{}{}",
+            "ran {secs:.2} s: {} {}, {} {}, {} {}, {} {}, {} {}{}{}",
+            metrics::EMITTED.title,
             figures.emitted,
+            metrics::EXECUTED.title,
             figures.executed,
+            metrics::ACKED.title,
             figures.acked,
+            metrics::FAILED.title,
             figures.failed,
+            metrics::PENDING.title,
             figures.pending,
             lost_note(&figures),
             latency_note(snapshot),
@@ -75,12 +87,17 @@ impl Progress {
         let secs = self.last.elapsed().as_secs_f64().max(1e-3);
         let rate = |now: u64, before: u64| short(now.saturating_sub(before) as f64 / secs);
         let line = format!(
-            "{:>4} s  emitted {}/s  executed {}/s  acked {}  failed {}  pending {}{}{}",
+            "{:>4} s  {} {}/s  {} {}/s  {} {}  {} {}  {} {}{}{}",
             self.started.elapsed().as_secs(),
+            metrics::EMITTED.title,
             rate(figures.emitted, self.last_emitted),
+            metrics::EXECUTED.title,
             rate(figures.executed, self.last_executed),
+            metrics::ACKED.title,
             figures.acked,
+            metrics::FAILED.title,
             figures.failed,
+            metrics::PENDING.title,
             figures.pending,
             lost_note(&figures),
             latency_note(snapshot),
@@ -106,8 +123,8 @@ impl Figures {
         Figures {
             emitted: snapshot.spouts(|t| t.emitted()),
             executed: snapshot.bolts(|t| t.executed()),
-            acked: snapshot.spouts(|t| t.acked),
-            failed: snapshot.spouts(|t| t.failed),
+            acked: snapshot.spouts(|t| t.acked()),
+            failed: snapshot.spouts(|t| t.failed()),
             pending: snapshot.spouts(|t| t.pending),
             lost: snapshot.spouts(|t| t.lost),
         }
@@ -115,7 +132,7 @@ impl Figures {
 }
 
 fn lost_note(figures: &Figures) -> String {
-    if figures.lost == 0 { String::new() } else { format!("  lost {}", figures.lost) }
+    if figures.lost == 0 { String::new() } else { format!("  {} {}", metrics::LOST.title, figures.lost) }
 }
 
 fn latency_note(snapshot: &Snapshot) -> String {
@@ -123,7 +140,7 @@ fn latency_note(snapshot: &Snapshot) -> String {
     if latency.is_empty() {
         return String::new();
     }
-    let ms = |quantile| latency.value_at_quantile(quantile) as f64 / 1000.0;
+    let ms = |quantile| latency.quantile(quantile).as_secs_f64() * 1000.0;
     format!("  complete p50 {:.2} ms p99 {:.2} ms", ms(0.5), ms(0.99))
 }
 

@@ -53,7 +53,7 @@ fn through_a_batch<R>(row: &impl Row, fields: &[&str], read: impl FnOnce(&Tuple<
     let mut builder = RowBuilder::new(1 << 20);
     let mut batch = Batch::new();
     let header = Header { target: TaskId(2), source: TaskId(1), stream: 0 };
-    batch.push(header, &[], builder.write_row(row).expect("the row can be written"));
+    batch.push(header, &[], &builder.write_row(row).expect("the row can be written"));
     let source =
         StreamInfo { component: "source".into(), stream: "default".into(), fields: Fields::new(fields) };
     let row = batch.iter().next().expect("one row was pushed");

@@ -14,8 +14,9 @@ use std::thread::{self, park};
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
-use storm_rs::Clock;
+use storm_rs::figures::{Window, metrics};
 use storm_rs::prelude::*;
+use storm_rs::{Clock, FiguresReport};
 
 // === The topologies ===
 
@@ -47,6 +48,9 @@ fn topology(scene: &str) -> Result<Topology, TopologyError> {
     let count = if scene == "endless" { i64::MAX } else { 20 };
     t.set_spout("numbers", move || Numbers { scene, next: 0, count, clock: None }, 1);
     let source = if scene == "build error" { "nmubers" } else { "numbers" };
+    if scene == "fatal beside a hang" {
+        t.set_bolt("hang", || Work { scene: "hang", kept: vec![] }, 1).shuffle_grouping("numbers");
+    }
     if scene == "arity beside a hang" {
         t.set_bolt("other", || Other, 1).tick_secs(1).shuffle_grouping("numbers");
     }
@@ -97,6 +101,8 @@ impl Spout for Numbers {
             say("begun");
         }
         match self.scene {
+            "spout fatal" if n == 3 => return Err(SpoutError::fatal("no such partition")),
+            "fatal at the end" => out.emit((n,)),
             "spout arity" if n == 3 => out.emit_tracked(n, (n, n)),
             _ => out.emit_tracked(n, (n,)),
         }
@@ -124,6 +130,8 @@ impl Bolt for Work {
             "arity" if n == 3 => out.emit((n, n)),
             "stream" if n == 3 => out.emit_to("nowhere", (n,)),
             "error" if n == 3 => return Err("a bad line".into()),
+            "fatal" | "fatal beside a hang" if n == 3 => return Err(BoltError::fatal("no such table")),
+            "fatal at the end" if n == 19 => return Err(BoltError::fatal("no such table")),
             "panic" if n == 3 => panic!("bad number {n}"),
             "hang" | "arity beside a hang" if n == 3 => {
                 say("hanging");
@@ -253,8 +261,13 @@ impl Process {
 
     /// Waits for a piece of text on either.
     fn until(&mut self, text: &str) {
+        self.until_times(text, 1);
+    }
+
+    /// Waits until a piece of text has come so often.
+    fn until_times(&mut self, text: &str, times: usize) {
         let deadline = Instant::now() + PATIENCE;
-        while !self.out.contains(text) && !self.err.contains(text) {
+        while self.out.matches(text).count() + self.err.matches(text).count() < times {
             assert!(self.take_line(deadline), "it ended without '{text}':\n{}{}", self.out, self.err);
         }
     }
@@ -441,6 +454,136 @@ fn parallelism_can_be_given_from_outside() {
     assert!(error.contains("'nmubers'") && error.contains("numbers, work"), "{error}");
 }
 
+// === Figures ===
+
+/// The figures in a file that a run has written.
+fn figures(path: &str) -> FiguresReport {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Emitted, executed, acked and failed of a component, in a window.
+fn counts(report: &FiguresReport, component: &str, window: Window) -> [u64; 4] {
+    let figures = &report.figures.component(component).unwrap().figures[window];
+    [figures.emitted, figures.executed, figures.acked, figures.failed]
+}
+
+/// The row of a component in the last table on stderr, cell by cell.
+fn table_row(ended: &Ended, component: &str) -> Vec<String> {
+    let start = format!("| {component} ");
+    let row = ended.err.lines().rfind(|line| line.starts_with(&start));
+    let row = row.unwrap_or_else(|| panic!("no row of {component}: {}", ended.err));
+    row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
+}
+
+#[test]
+fn figures_are_shown_at_the_end_as_a_table_and_as_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let json = directory.path().join("figures.json");
+    let json = json.to_str().unwrap();
+    let ended = run("error", &[("STORM_RS_FIGURES", ""), ("STORM_RS_FIGURES_JSON", json)]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert_eq!(ended.out, "", "stdout is the user's");
+    let report = figures(json);
+    for window in Window::ALL {
+        assert_eq!(counts(&report, "numbers", window), [20, 0, 19, 1], "{}", window.key());
+        assert_eq!(counts(&report, "work", window), [0, 20, 19, 1], "{}", window.key());
+    }
+    let work = report.figures.component("work").unwrap();
+    assert!(work.figures.all_time.execute_latency.count() > 0);
+    assert_eq!((work.executors.len(), work.tasks.len(), work.inputs.len()), (1, 1, 1));
+    let errors: Vec<_> = report.errors.of("work").map(|e| (&*e.message, e.task)).collect();
+    assert_eq!((errors, report.errors.count("work")), (vec![("a bad line", TaskId(2))], 1));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing but the file is left");
+
+    assert!(
+        ended.err.contains("figures of 'probe' after ") && ended.err.contains("(All time)"),
+        "{}",
+        ended.err
+    );
+    // Component, executors, tasks, emitted, transferred, executed, acked, failed.
+    assert_eq!(table_row(&ended, "numbers")[..8], ["numbers", "1", "1", "20", "20", "-", "19", "1"]);
+    let work = table_row(&ended, "work");
+    assert_eq!(work[..8], ["work", "1", "1", "0", "0", "20", "19", "1"]);
+    assert_eq!(work[14..], ["1", "a bad line"]);
+    let titles = table_row(&ended, "component");
+    for metric in [metrics::EMITTED, metrics::EXECUTED, metrics::ACKED, metrics::CAPACITY] {
+        assert!(titles.contains(&metric.title.to_owned()), "{titles:?}");
+    }
+}
+
+#[test]
+fn figures_are_not_shown_unless_somebody_wants_them() {
+    let ended = run("plain", &[("STORM_RS_FIGURES_WINDOW", "10m")]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(!ended.err.contains("figures of"), "{}", ended.err);
+}
+
+#[test]
+fn figures_come_again_and_again_while_it_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let json = directory.path().join("figures.json");
+    let json = json.to_str().unwrap();
+    let variables =
+        [("STORM_RS_FIGURES", "1"), ("STORM_RS_FIGURES_WINDOW", "10m"), ("STORM_RS_FIGURES_JSON", json)];
+    let mut process = start("endless", &variables);
+    // The title of the next one says that the one before is complete.
+    process.until_times("figures of 'probe' after ", 2);
+    let [emitted, ..] = counts(&figures(json), "numbers", Window::AllTime);
+    assert!(emitted > 0, "the file of the first second is there");
+    process.signal("INT");
+    let ended = process.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.matches("(10m 0s)").count() >= 3, "{}", ended.err);
+    let [emitted, _, acked, failed] = counts(&figures(json), "numbers", Window::AllTime);
+    let last = ended.err.lines().find(|l| l.contains(" ran ")).unwrap();
+    assert!(last.contains(&format!("emitted {emitted}, ")), "{last}");
+    assert_eq!((acked, failed), (emitted, 0));
+}
+
+#[test]
+fn figures_of_a_run_that_ends_badly_are_shown_before_the_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let json = directory.path().join("figures.json");
+    let json = json.to_str().unwrap();
+    let ended = run("fatal", &[("STORM_RS_FIGURES", "60"), ("STORM_RS_FIGURES_JSON", json)]);
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    let last = ended.err.lines().last();
+    assert_eq!(last, Some("error: 'work' (task 2) ended the topology: no such table"), "{}", ended.err);
+    assert_eq!(table_row(&ended, "work")[14..], ["1", "no such table"]);
+    assert_eq!(figures(json).errors.last("work").unwrap().message, "no such table");
+}
+
+#[test]
+fn figures_that_cannot_be_had_are_an_error_at_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("none").join("figures.json");
+    let path = path.to_str().unwrap();
+    let error = refused("plain", &[("STORM_RS_FIGURES_JSON", path)]);
+    assert!(error.starts_with(&format!("cannot write {path}: ")), "{error}");
+    let error = refused("plain", &[("STORM_RS_FIGURES", "soon")]);
+    assert_eq!(error, "STORM_RS_FIGURES is 'soon', which is not a number of seconds above 0");
+    let error = refused("plain", &[("STORM_RS_FIGURES_WINDOW", "2h")]);
+    assert!(
+        error.starts_with("STORM_RS_FIGURES_WINDOW: unknown window '2h': the windows are 10m"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_file_of_figures_that_can_be_written_no_more_ends_with_1() {
+    let directory = tempfile::tempdir().unwrap();
+    let json = directory.path().join("figures.json");
+    let mut process = start("endless", &[("STORM_RS_FIGURES_JSON", json.to_str().unwrap())]);
+    process.until("two hundred");
+    // A directory takes its place, which no file can.
+    fs::remove_file(&json).unwrap();
+    fs::create_dir(&json).unwrap();
+    process.signal("INT");
+    let ended = process.end();
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert!(ended.err.contains(&format!("error: cannot write {}: ", json.display())), "{}", ended.err);
+}
+
 // === Describe mode ===
 
 #[test]
@@ -577,4 +720,25 @@ fn a_broken_declaration_ends_the_run_though_another_bolt_hangs() {
     let ended = run("arity beside a hang", &[]);
     assert_eq!(ended.code, Some(1), "{}", ended.err);
     assert!(ended.err.contains("'other' emitted 1 values"), "{}", ended.err);
+}
+
+#[test]
+fn a_component_that_ends_the_topology_ends_the_run_with_1_and_its_message() {
+    for (scene, words) in [
+        ("fatal", "'work' (task 2) ended the topology: no such table"),
+        ("spout fatal", "'numbers' (task 1) ended the topology: no such partition"),
+        ("fatal at the end", "'work' (task 2) ended the topology: no such table"),
+        ("fatal beside a hang", "'work' (task 3) ended the topology: no such table"),
+    ] {
+        let ended = run(scene, &[]);
+        assert_eq!(ended.code, Some(1), "{scene}: {}", ended.err);
+        assert_eq!(ended.err.lines().last(), Some(&*format!("error: {words}")), "{scene}: {}", ended.err);
+        assert!(!ended.err.contains("RUST_BACKTRACE"), "no panic: {}", ended.err);
+    }
+    let ended = run("arity", &[]);
+    let last = ended.err.lines().last().unwrap();
+    assert!(
+        last.starts_with("error: 'work' (task 2) broke its own declarations: 'work' emitted 2 "),
+        "{last}"
+    );
 }

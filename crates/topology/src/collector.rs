@@ -3,7 +3,7 @@
 //! Values are encoded here, by code that knows their static types; what follows (which tasks,
 //! which batch, which ids) is behind one virtual call per emit.
 
-use storm_model::{ComponentId, StreamSpec, TaskId};
+use storm_model::{ComponentId, StreamSpec, TaskId, Time};
 use storm_row::{Row, RowBuilder, RowRef, Values};
 
 use crate::error::{ComponentError, EmitError};
@@ -140,6 +140,9 @@ pub trait BoltSink {
 
     /// Reports an error without failing anything.
     fn report_error(&mut self, error: ComponentError);
+
+    /// Time of the call on the engine's clock.
+    fn now(&self) -> Time;
 }
 
 /// The engine's half of a spout's output.
@@ -159,6 +162,12 @@ pub trait SpoutSink {
     /// Tracked tuples of this task that are neither acked nor failed.
     fn pending(&self) -> usize;
 
+    /// The tuple emitted last had failed before.
+    fn replayed(&mut self) {}
+
     /// Reports an error without failing anything.
     fn report_error(&mut self, error: ComponentError);
+
+    /// Time of the call on the engine's clock.
+    fn now(&self) -> Time;
 }

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::SystemTime;
 
+use metrics::{Counter, Gauge, Histogram};
 use serde_json::Value as Json;
 use storm_model::{ComponentId, ConfigMap, StreamSpec, TaskId, TaskTable, Time, TopologySpec};
 
 use crate::error::ComponentError;
 use crate::hooks::TaskHook;
 use crate::inbox::{Inbox, MessagePort};
+use crate::task_metrics::{MetricError, TaskMetrics};
 
 /// The clock of an engine: real, or a test's.
 pub trait Clock: Send + Sync {
@@ -71,6 +73,7 @@ pub struct TaskContext {
     incarnation: u64,
     port: Arc<dyn TaskPort>,
     message_port: Arc<dyn MessagePort>,
+    metrics: Arc<TaskMetrics>,
     hooks: RefCell<Vec<Box<dyn TaskHook>>>,
     has_waker: Cell<bool>,
 }
@@ -94,9 +97,16 @@ impl TaskContext {
             incarnation,
             message_port: port.clone(),
             port,
+            metrics: Arc::default(),
             hooks: RefCell::default(),
             has_waker: Cell::new(false),
         }
+    }
+
+    /// With the metrics of the task's former lives; for engines and test kits. Without, it has
+    /// metrics of its own.
+    pub fn with_metrics(self, metrics: Arc<TaskMetrics>) -> TaskContext {
+        TaskContext { metrics, ..self }
     }
 
     /// Name of the topology.
@@ -186,6 +196,67 @@ impl TaskContext {
     /// A sender of messages to this task's `on_message`, for any thread.
     pub fn inbox<M: Send + 'static>(&self) -> Inbox<M> {
         Inbox::new(self.message_port.clone(), self.task)
+    }
+
+    /// A counter of this task, for things that happen: shown with the task's other figures.
+    ///
+    /// Keep the handle and use it from any thread. The same name gives the same counter, also to the
+    /// next instance of the task. A name that already is a gauge or a histogram, or that begins with
+    /// `__`, or is one more than [`TaskMetrics::MAX`], is reported as an error, and the handle then
+    /// does nothing.
+    ///
+    /// ```
+    /// use storm_topology::metrics::{Counter, Histogram};
+    /// use storm_topology::*;
+    ///
+    /// struct Lookup {
+    ///     misses: Counter,
+    ///     sizes: Histogram,
+    /// }
+    ///
+    /// impl Bolt for Lookup {
+    ///     fn prepare(&mut self, ctx: &TaskContext) -> Result<(), BoltError> {
+    ///         self.misses = ctx.counter("cache.misses");
+    ///         self.sizes = ctx.histogram("answer.bytes");
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn execute(&mut self, input: &Tuple, _: &mut BoltOutput) -> Result<(), BoltError> {
+    ///         self.misses.increment(1);
+    ///         self.sizes.record(input.get::<&str>("answer")?.len() as f64);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// // Before `prepare`: handles that do nothing.
+    /// let make = || Lookup { misses: Counter::noop(), sizes: Histogram::noop() };
+    /// # TopologyBuilder::new().set_bolt("lookup", make, 2);
+    /// ```
+    pub fn counter(&self, name: &str) -> Counter {
+        self.metrics.counter(name).unwrap_or_else(|error| self.refused(error, Counter::noop()))
+    }
+
+    /// A gauge of this task, for how much there is of something; 0 until it is set. Otherwise as
+    /// [`counter`](Self::counter).
+    pub fn gauge(&self, name: &str) -> Gauge {
+        self.metrics.gauge(name).unwrap_or_else(|error| self.refused(error, Gauge::noop()))
+    }
+
+    /// A histogram of this task, for how numbers are distributed: sizes, seconds. Otherwise as
+    /// [`counter`](Self::counter).
+    pub fn histogram(&self, name: &str) -> Histogram {
+        self.metrics.histogram(name).unwrap_or_else(|error| self.refused(error, Histogram::noop()))
+    }
+
+    /// The metrics of this task; for engines and test kits.
+    pub fn metrics(&self) -> &Arc<TaskMetrics> {
+        &self.metrics
+    }
+
+    /// A missing figure is no reason to stop a task.
+    fn refused<H>(&self, error: MetricError, noop: H) -> H {
+        self.report_error(error);
+        noop
     }
 
     /// Adds a hook around what this task does.

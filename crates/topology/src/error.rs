@@ -17,24 +17,61 @@ pub type SpoutError = ComponentError;
 /// converts every error into it.
 pub struct ComponentError {
     source: Box<dyn Error + Send + Sync>,
-    quiet: bool,
+    severity: Severity,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Severity {
+    Quiet,
+    Reported,
+    Fatal,
 }
 
 impl ComponentError {
     /// An error that is only a message.
     pub fn msg(message: impl Into<String>) -> ComponentError {
-        ComponentError { source: message.into().into(), quiet: false }
+        ComponentError { source: message.into().into(), severity: Severity::Reported }
     }
 
     /// An error that fails the input without being reported (Storm's `FailedException`; any other
     /// error is also reported, like its `ReportedFailedException`).
     pub fn quiet(message: impl Into<String>) -> ComponentError {
-        ComponentError { quiet: true, ..ComponentError::msg(message) }
+        ComponentError { severity: Severity::Quiet, ..ComponentError::msg(message) }
+    }
+
+    /// An error that ends the whole topology: no tuple can be processed any more, and trying again
+    /// will not help. From a message, from any error, or from an error of this type.
+    ///
+    /// Returned by any method of a spout or bolt, or reported, it stops the topology without
+    /// waiting for what is pending; a local run ends with exit code 1 and this message. The input
+    /// fails as with any other error.
+    ///
+    /// ```
+    /// use storm_topology::*;
+    ///
+    /// fn check(columns: usize) -> Result<(), BoltError> {
+    ///     if columns != 3 {
+    ///         return Err(BoltError::fatal(format!("table 'orders' has {columns} columns, not 3")));
+    ///     }
+    ///     std::fs::metadata("/").map_err(BoltError::fatal)?;
+    ///     Ok(())
+    /// }
+    ///
+    /// assert!(check(4).unwrap_err().is_fatal());
+    /// assert!(check(3).is_ok());
+    /// ```
+    pub fn fatal(error: impl Into<ComponentError>) -> ComponentError {
+        ComponentError { severity: Severity::Fatal, ..error.into() }
     }
 
     /// Whether it is to be kept out of the reports.
     pub fn is_quiet(&self) -> bool {
-        self.quiet
+        self.severity == Severity::Quiet
+    }
+
+    /// Whether it ends the whole topology.
+    pub fn is_fatal(&self) -> bool {
+        self.severity == Severity::Fatal
     }
 
     /// The error inside.
@@ -60,7 +97,7 @@ impl ComponentError {
 
 impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for ComponentError {
     fn from(source: E) -> ComponentError {
-        ComponentError { source: source.into(), quiet: false }
+        ComponentError { source: source.into(), severity: Severity::Reported }
     }
 }
 
@@ -206,3 +243,25 @@ impl fmt::Display for TopologyError {
 }
 
 impl Error for TopologyError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spout::FailCause;
+
+    #[test]
+    fn an_error_is_reported_quiet_or_fatal_and_keeps_its_causes() {
+        let severity = |e: &ComponentError| (e.is_quiet(), e.is_fatal());
+        assert_eq!(severity(&ComponentError::msg("a")), (false, false));
+        assert_eq!(severity(&ComponentError::quiet("a")), (true, false));
+        assert_eq!(severity(&std::fmt::Error.into()), (false, false));
+        let source = std::io::Error::other(FailCause::Timeout);
+        for fatal in [
+            ComponentError::fatal("timeout"),
+            ComponentError::fatal(source),
+            ComponentError::fatal(ComponentError::quiet("timeout")),
+        ] {
+            assert_eq!((severity(&fatal), &*fatal.chain()), ((false, true), "timeout"));
+        }
+    }
+}

@@ -5,7 +5,7 @@ use storm_row::Values;
 
 /// Decides which tasks get a tuple (Storm's `CustomStreamGrouping`). One instance per emitting
 /// task, used on its thread.
-pub trait CustomGrouping: 'static {
+pub trait CustomGrouping: Send + 'static {
     /// Called once before the first tuple.
     fn prepare(&mut self, edge: &GroupingEdge<'_>) {
         let _ = edge;

@@ -12,7 +12,7 @@ use crate::tuple::Tuple;
 
 /// Called on the executor's thread around what a task does; added with
 /// [`TaskContext::add_hook`](crate::TaskContext::add_hook). Tasks without hooks pay nothing.
-pub trait TaskHook: 'static {
+pub trait TaskHook: Send + 'static {
     /// A row was emitted to this many tasks.
     fn emit(&mut self, task: TaskId, stream: &StreamId, values: Values<'_>, targets: usize) {
         let _ = (task, stream, values, targets);

@@ -16,6 +16,7 @@ pub mod retained;
 pub mod inbox;
 pub mod grouping;
 pub mod hooks;
+pub mod task_metrics;
 
 pub use bolt::{Bolt, BoltEmit, BoltOutput};
 pub use builder::{BoltDeclarer, Factory, SpoutDeclarer, StreamRef, Topology, TopologyBuilder};
@@ -28,4 +29,8 @@ pub use hooks::{TaskHook, WorkerHook};
 pub use inbox::{Inbox, Message, MessagePort, Refused, SendError};
 pub use retained::{Resolution, Retained, RetainedHome};
 pub use spout::{AnySpout, FailCause, Next, Spout, SpoutEmit, SpoutOutput, SpoutTask};
+pub use task_metrics::{MetricError, TaskMetrics};
 pub use tuple::{FieldKey, FromTuple, StreamInfo, Tuple};
+
+/// The crate whose handles [`TaskContext::counter`] and its like give out.
+pub use metrics;

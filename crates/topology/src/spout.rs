@@ -10,7 +10,7 @@ use crate::error::{ComponentError, EmitError, SpoutError};
 
 /// Brings tuples in.
 ///
-/// One instance per task, made by a factory; all its methods run on one thread and none may block:
+/// One instance per task, made by a factory; all its methods run one after the other and none may block:
 /// while one runs, the spout's acks, fails and timeouts wait. Making it is cheap and free of
 /// effects; real work starts in [`open`](Spout::open).
 ///
@@ -40,10 +40,10 @@ use crate::error::{ComponentError, EmitError, SpoutError};
 ///     }
 /// }
 /// ```
-pub trait Spout: 'static {
+pub trait Spout: Send + 'static {
     /// What the spout calls a tuple of its own: an offset, a number, a delivery tag. `()` for
     /// spouts that track nothing.
-    type MessageId: 'static;
+    type MessageId: Send + 'static;
 
     /// Names the streams that this spout emits to and their fields. Default: none.
     fn declare_outputs(&self, out: &mut OutputDeclarer) {
@@ -64,6 +64,7 @@ pub trait Spout: 'static {
     ///
     /// # Errors
     /// An error is reported; the spout is asked again after a pause of up to a second.
+    /// [`SpoutError::fatal`] ends the whole topology.
     fn next_tuple(&mut self, out: &mut SpoutOutput<'_, Self::MessageId>) -> Result<Next, SpoutError>;
 
     /// The tree of a tracked tuple is fully processed.
@@ -71,7 +72,8 @@ pub trait Spout: 'static {
         let _ = id;
     }
 
-    /// The tree of a tracked tuple failed or timed out. To process it, emit it again.
+    /// The tree of a tracked tuple failed or timed out. To process it, emit it again, with
+    /// [`emit_replayed`](SpoutOutput::emit_replayed): then it is counted as what it is.
     fn fail(&mut self, id: Self::MessageId, cause: FailCause) {
         let _ = (id, cause);
     }
@@ -190,6 +192,14 @@ impl<'a, Id> SpoutOutput<'a, Id> {
         self.keep_error(sent);
     }
 
+    /// As [`emit_tracked`](Self::emit_tracked), for a tuple that failed before: it counts as replayed.
+    #[inline]
+    pub fn emit_replayed(&mut self, id: Id, row: impl Row) {
+        let sent = self.send(None, None, Some(id), &row);
+        self.count_replay(&sent);
+        self.keep_error(sent);
+    }
+
     /// Names a stream for an emit that is not to stream `default`.
     ///
     /// ```no_run
@@ -200,7 +210,7 @@ impl<'a, Id> SpoutOutput<'a, Id> {
     /// ```
     #[inline]
     pub fn on<'o>(&'o mut self, stream: &'o str) -> SpoutEmit<'o, 'a, Id> {
-        SpoutEmit { out: self, stream, task: None, id: None }
+        SpoutEmit { out: self, stream, task: None, id: None, is_replay: false }
     }
 
     /// Tracked tuples of this task that are neither acked nor failed.
@@ -211,6 +221,26 @@ impl<'a, Id> SpoutOutput<'a, Id> {
     /// Reports an error and goes on.
     pub fn report_error(&mut self, error: impl Into<ComponentError>) {
         self.sink.report_error(error.into());
+    }
+
+    /// Time of the call on the engine's clock, a virtual one in tests: the clock of
+    /// [`Next::Until`].
+    ///
+    /// It costs nothing: the engine reads its clock once per step of some 100 microseconds, so it is
+    /// that far behind, and more in a spout that blocks. Who measures how long something takes within
+    /// a call asks [`TaskContext::clock`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use storm_topology::*;
+    /// # fn f(out: &mut SpoutOutput<u64>) -> Result<Next, SpoutError> {
+    /// out.emit(("a greeting a second",));
+    /// Ok(Next::Until(out.now() + Duration::from_secs(1)))
+    /// # }
+    /// ```
+    #[inline]
+    pub fn now(&self) -> Time {
+        self.sink.now()
     }
 
     #[inline(always)]
@@ -237,6 +267,14 @@ impl<'a, Id> SpoutOutput<'a, Id> {
         }
     }
 
+    /// A tuple that was refused is not on its way again.
+    #[inline]
+    fn count_replay(&mut self, sent: &Result<(), EmitError>) {
+        if sent.is_ok() {
+            self.sink.replayed();
+        }
+    }
+
     #[inline]
     fn keep_error(&mut self, sent: Result<(), EmitError>) {
         if let Err(error) = sent {
@@ -252,6 +290,7 @@ pub struct SpoutEmit<'o, 'a, Id> {
     stream: &'o str,
     task: Option<TaskId>,
     id: Option<Id>,
+    is_replay: bool,
 }
 
 impl<Id> SpoutEmit<'_, '_, Id> {
@@ -264,13 +303,29 @@ impl<Id> SpoutEmit<'_, '_, Id> {
     /// Tracks the tuple's tree under this id.
     #[inline]
     pub fn tracked(self, id: Id) -> Self {
-        SpoutEmit { id: Some(id), ..self }
+        SpoutEmit { id: Some(id), is_replay: false, ..self }
+    }
+
+    /// As [`tracked`](Self::tracked), for a tuple that failed before: it counts as replayed.
+    ///
+    /// ```no_run
+    /// # use storm_topology::*;
+    /// # fn f(out: &mut SpoutOutput<u64>) {
+    /// out.on("errors").replayed(7).emit(("bad line",));
+    /// # }
+    /// ```
+    #[inline]
+    pub fn replayed(self, id: Id) -> Self {
+        SpoutEmit { id: Some(id), is_replay: true, ..self }
     }
 
     /// Emits; an error is kept and reported when `next_tuple` returns.
     #[inline]
     pub fn emit(self, row: impl Row) {
         let sent = self.out.send(Some(self.stream), self.task, self.id, &row);
+        if self.is_replay {
+            self.out.count_replay(&sent);
+        }
         self.out.keep_error(sent);
     }
 }
@@ -310,7 +365,7 @@ impl<Id> IdSlab<Id> {
 }
 
 /// A spout without its message id type: what an engine holds.
-pub trait AnySpout {
+pub trait AnySpout: Send {
     /// See [`Spout::open`].
     ///
     /// # Errors

@@ -101,6 +101,26 @@ impl<'a> Tuple<'a> {
         &self.source.stream
     }
 
+    /// Whether this component emitted it.
+    ///
+    /// ```no_run
+    /// # use storm_topology::*;
+    /// # fn f(input: &Tuple) {
+    /// if input.is_from("orders") && input.is_from_stream("late") { /* .. */ }
+    /// # }
+    /// ```
+    #[inline]
+    pub fn is_from(&self, component: &str) -> bool {
+        self.source.component == *component
+    }
+
+    /// Whether it came by this stream. Streams of two components may have the same name: then ask
+    /// [`is_from`](Tuple::is_from), too.
+    #[inline]
+    pub fn is_from_stream(&self, stream: &str) -> bool {
+        self.source.stream == *stream
+    }
+
     /// The task that emitted it.
     #[inline]
     pub fn source_task(&self) -> TaskId {

@@ -63,12 +63,12 @@ impl Ledger {
         self.share.after(self.acked_prefix).is_none()
     }
 
-    fn emit(&mut self, id: u64) {
+    fn emit(&mut self, id: u64) -> Emit {
         self.emitted += 1;
-        if id <= self.highest {
-            self.replayed += 1;
-        }
+        let is_replay = id <= self.highest;
+        self.replayed += u64::from(is_replay);
         self.highest = self.highest.max(id);
+        Emit { id, is_replay }
     }
 
     fn ack(&mut self, id: u64) {
@@ -79,6 +79,15 @@ impl Ledger {
             self.acked_prefix = next;
         }
     }
+}
+
+/// What is to be emitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Emit {
+    pub(crate) id: u64,
+    /// Whether it had been emitted before: by this life of the task, or by one that did not see it
+    /// acked.
+    pub(crate) is_replay: bool,
 }
 
 /// Decides what is emitted next.
@@ -97,10 +106,9 @@ impl Numbers {
     }
 
     /// The next number to emit, failed ones first; none when all that are left are on their way.
-    pub(crate) fn next_id(&mut self) -> Option<u64> {
+    pub(crate) fn next(&mut self) -> Option<Emit> {
         let id = self.again.pop_front().or_else(|| self.next_unacked())?;
-        self.ledger.emit(id);
-        Some(id)
+        Some(self.ledger.emit(id))
     }
 
     fn next_unacked(&mut self) -> Option<u64> {
@@ -135,7 +143,7 @@ mod tests {
     }
 
     fn drain(numbers: &mut Numbers) -> Vec<u64> {
-        std::iter::from_fn(|| numbers.next_id()).collect()
+        std::iter::from_fn(|| numbers.next()).map(|emit| emit.id).collect()
     }
 
     #[test]
@@ -160,7 +168,8 @@ mod tests {
         assert_eq!(drain(&mut numbers), [1, 2, 3, 4, 5]);
         numbers.fail(4);
         numbers.fail(2);
-        assert_eq!(drain(&mut numbers), [4, 2]);
+        let replay = |id| Some(Emit { id, is_replay: true });
+        assert_eq!([(); 3].map(|()| numbers.next()), [replay(4), replay(2), None]);
         for id in [1, 3, 5, 4] {
             numbers.ack(id);
         }
@@ -174,7 +183,7 @@ mod tests {
     #[test]
     fn a_restart_emits_what_is_not_acked() {
         let mut numbers = Numbers::resume(Ledger::new(share(9, 1, 2)));
-        assert_eq!([(); 4].map(|()| numbers.next_id()), [Some(1), Some(3), Some(5), Some(7)]);
+        assert_eq!([(); 4].map(|()| numbers.next().unwrap().id), [1, 3, 5, 7]);
         numbers.ack(5);
         numbers.ack(1);
         let mut numbers = Numbers::resume(numbers.ledger().clone());

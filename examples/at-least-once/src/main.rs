@@ -18,7 +18,7 @@ use source::Source;
 
 /// Sends numbers through bolts that fail at random until each has arrived.
 #[derive(Parser, Clone, Debug)]
-#[command(version)]
+#[command(version, after_help = storm_rs::ENVIRONMENT)]
 struct Args {
     /// Emit the numbers 1 to N
     #[arg(long, value_name = "N", default_value_t = 10_000)]
@@ -82,4 +82,25 @@ fn topology(args: Args) -> Result<Topology, TopologyError> {
     t.set_bolt("relay2", move || Relay::new(fail_rate), relay2).shuffle_grouping("relay1");
     t.set_bolt("sink", move || Sink::new(dir.clone()), sink).shuffle_grouping("relay2");
     t.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use storm_rs::testing::{TopologyTest, for_each_seed};
+
+    use super::*;
+
+    #[test]
+    fn whatever_fails_or_panics_every_number_arrives() {
+        for_each_seed(1..=5, |seed| {
+            let dir = tempfile::tempdir().unwrap();
+            let args = ["at-least-once", "--count", "200", "--fail-rate", "0.3", "--source", "2", "--out"];
+            let out = dir.path().to_str().unwrap();
+            let args = Args::parse_from(args.into_iter().chain([out]));
+            let run = TopologyTest::new(topology(args).unwrap()).seed(seed).complete();
+            run.assert_all_acked();
+            assert!(run.failed("source") > 0, "a rate of 0.3 fails some of 200");
+            run.arrivals("sink").assert_each_at_least_once(["number"], (1..=200).map(|n| (n,)));
+        });
+    }
 }

@@ -132,8 +132,8 @@ mod tests {
             assert!(!dir.is_done(7).unwrap());
             let share = Share { count: 7, task, tasks: 3 };
             let mut numbers = Numbers::resume(dir.load(share).unwrap());
-            while let Some(id) = numbers.next_id() {
-                numbers.ack(id);
+            while let Some(emit) = numbers.next() {
+                numbers.ack(emit.id);
             }
             dir.save(numbers.ledger()).unwrap();
             dir.finish(share).unwrap();

@@ -34,3 +34,16 @@ impl Bolt for Relay {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use storm_rs::testing::BoltTest;
+
+    use super::*;
+
+    #[test]
+    fn a_number_passes_at_a_rate_of_0() {
+        let mut relay = BoltTest::new(Relay::new(0.0)).input("source", ["number"]);
+        assert_eq!(relay.execute((7,)).assert_acked().emitted(), [values![7]]);
+    }
+}

@@ -1,14 +1,13 @@
 //! The replayable source.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bounded_input::check_dir;
+use storm_rs::Time;
 use storm_rs::prelude::*;
-use storm_rs::{Clock, Time};
 
-use crate::ledger::{Numbers, Share};
+use crate::ledger::{Emit, Numbers, Share};
 use crate::offset::RunDir;
 
 /// How often it is saved what is acked: so much is emitted again after a crash.
@@ -28,7 +27,6 @@ pub(crate) struct Source {
 struct Open {
     numbers: Numbers,
     dir: RunDir,
-    clock: Arc<dyn Clock>,
     interval: Duration,
     emit_at: Time,
     save_at: Time,
@@ -62,7 +60,6 @@ impl Spout for Source {
             numbers: Numbers::resume(dir.load(share)?),
             is_done: dir.is_done(self.count)?,
             dir,
-            clock: ctx.clock(),
             interval: Duration::try_from_secs_f64(share.tasks as f64 / self.rate).unwrap_or(Duration::MAX),
             emit_at: ctx.now(),
             save_at: ctx.now() + SAVE_EVERY,
@@ -75,7 +72,7 @@ impl Spout for Source {
         if open.is_done {
             return Ok(Next::Done);
         }
-        let now = open.clock.now();
+        let now = out.now();
         if open.numbers.ledger().is_complete() {
             open.dir.save(open.numbers.ledger())?;
             open.dir.finish(open.numbers.ledger().share)?;
@@ -89,11 +86,15 @@ impl Spout for Source {
         if now < open.emit_at {
             return Ok(Next::Until(open.emit_at.min(open.save_at)));
         }
-        let Some(id) = open.numbers.next_id() else {
+        let Some(Emit { id, is_replay }) = open.numbers.next() else {
             return Ok(Next::Idle);
         };
         open.emit_at = (open.emit_at + open.interval).max(now - CATCH_UP_MAX);
-        out.emit_tracked(id, (id,));
+        if is_replay {
+            out.emit_replayed(id, (id,));
+        } else {
+            out.emit_tracked(id, (id,));
+        }
         Ok(Next::Emitted)
     }
 
@@ -111,5 +112,34 @@ impl Spout for Source {
             // Nobody is left to be told of an error; the next run emits a little more again.
             open.dir.save(open.numbers.ledger()).ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use storm_rs::testing::SpoutTest;
+
+    use super::*;
+
+    #[test]
+    fn each_number_is_emitted_until_it_is_acked_and_no_faster_than_the_rate() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut source = SpoutTest::new(Source::new(3, 10.0, dir.path().to_owned()));
+        let begin = source.now();
+        while let Some(Next::Emitted | Next::Until(_)) = source.ask().next() {
+            source.advance(Duration::from_millis(10));
+        }
+        source.emits().assert_each_once(["number"], [(1,), (2,), (3,)]).assert_in_order("number");
+        assert!(source.now().since(begin) >= Duration::from_millis(200));
+
+        let [one, two, three] = [0, 1, 2].map(|i| source.pending()[i]);
+        source.ack(one);
+        source.fail(two, FailCause::Timeout);
+        source.ack(three);
+        source.advance(Duration::from_secs(1));
+        let again = source.ask();
+        assert_eq!(again.emitted(), [values![2]]);
+        source.ack(again.pending()[0]);
+        assert_eq!(source.ask().next(), Some(Next::Done));
     }
 }

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use bounded_input::testing::{run, start};
+use bounded_input::testing::{run, run_with, start};
 use serde_json::Value;
+use storm_rs::FiguresReport;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_at-least-once");
 
@@ -60,7 +61,9 @@ fn with_faults_each_number_arrives_and_the_books_balance() {
     for source in ["1", "2"] {
         let dir = tempfile::tempdir().unwrap();
         let more = ["--source", source];
-        run(BINARY, [&args(dir.path(), "5000", "1e5", "0.1")[..], &more].concat()).assert_success();
+        let json = dir.path().join("figures.json");
+        let args = [&args(dir.path(), "5000", "1e5", "0.1")[..], &more].concat();
+        run_with(BINARY, args, &[("STORM_RS_FIGURES_JSON", &json)]).assert_success();
         assert_all_arrived(dir.path(), 5000);
         let [emitted, acked, failed, replayed] = done(dir.path(), 5000);
         assert_eq!(acked, 5000);
@@ -68,6 +71,10 @@ fn with_faults_each_number_arrives_and_the_books_balance() {
         assert_eq!(replayed, failed);
         // The mean is 5000 * (1 / 0.81 - 1) = 1173; 20 standard deviations are 750.
         assert!((423..1923).contains(&failed), "{failed} failures");
+        let report: FiguresReport = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+        let figures = &report.figures.component("source").unwrap().figures.all_time;
+        let of_engine = [figures.emitted, figures.acked, figures.failed, figures.replayed];
+        assert_eq!(of_engine, [emitted, acked, failed, replayed], "the engine has the same books");
     }
 }
 

@@ -42,10 +42,28 @@ pub fn run<A: AsRef<OsStr>>(binary: &str, args: impl IntoIterator<Item = A>) -> 
     start(binary, args).finish()
 }
 
+/// As [`run`], with these variables in its environment.
+pub fn run_with<A: AsRef<OsStr>>(
+    binary: &str,
+    args: impl IntoIterator<Item = A>,
+    variables: &[(&str, &Path)],
+) -> Finished {
+    start_with(binary, args, variables).finish()
+}
+
 /// Starts a binary.
 pub fn start<A: AsRef<OsStr>>(binary: &str, args: impl IntoIterator<Item = A>) -> Running {
+    start_with(binary, args, &[])
+}
+
+fn start_with<A: AsRef<OsStr>>(
+    binary: &str,
+    args: impl IntoIterator<Item = A>,
+    variables: &[(&str, &Path)],
+) -> Running {
     let mut child = Command::new(binary)
         .args(args)
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -8,7 +8,7 @@ use storm_rs::prelude::*;
 use crate::markers::{COMMIT, Markers};
 
 /// A result in the making: what a [`Writer`] collects and writes.
-pub trait Report: 'static {
+pub trait Report: Send + 'static {
     /// Called once, before the first total: the time to see whether the result can be written.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl<R: Report> Bolt for Writer<R> {
     }
 
     fn execute(&mut self, input: &Tuple<'_>, _: &mut BoltOutput<'_>) -> Result<(), BoltError> {
-        if *input.source_stream() != *COMMIT {
+        if !input.is_from_stream(COMMIT) {
             return self.report.add(input);
         }
         if self.commits.note(input)? {

@@ -42,3 +42,18 @@ impl Bolt for Exclaim {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use storm_rs::testing::BoltTest;
+
+    use super::*;
+
+    #[test]
+    fn a_word_is_exclaimed_and_anything_else_fails() {
+        let mut exclaim = BoltTest::new(Exclaim::new(Print::Nothing)).input("word", ["word"]);
+        let done = exclaim.execute(("mike",));
+        assert_eq!(done.assert_acked().emitted(), [values!["mike!!!"]]);
+        exclaim.execute((7,)).assert_failed("field 'word'");
+    }
+}

@@ -13,7 +13,7 @@ use word::Word;
 
 /// Adds exclamation marks to names.
 #[derive(Parser, Clone, Debug)]
-#[command(version)]
+#[command(version, after_help = storm_rs::ENVIRONMENT)]
 struct Args {
     /// End after so many seconds (default: run until stopped)
     #[arg(long, value_name = "S")]
@@ -48,4 +48,25 @@ fn topology(args: Args) -> Result<Topology, TopologyError> {
     t.set_bolt("exclaim2", || Exclaim::new(Print::Samples), exclaim2).shuffle_grouping("exclaim1");
     t.config("topology.workers", 3);
     t.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use storm_rs::testing::TopologyTest;
+
+    use super::*;
+
+    #[test]
+    fn every_name_is_exclaimed_twice() {
+        let args = Args::parse_from(["exclamation", "--seconds", "1", "--word", "2"]);
+        let run = TopologyTest::new(topology(args).unwrap())
+            // Two tasks, so each name comes twice.
+            .replace_spout("word", [("nathan",), ("mike",), ("golda",)])
+            // The one that the topology has prints.
+            .replace_bolt("exclaim2", || Exclaim::new(Print::Nothing))
+            .complete();
+        let exclaimed = ["golda", "mike", "nathan"].map(|name| values![format!("{name}!!!!!!")]);
+        assert_eq!(run.emitted_sorted("exclaim2"), exclaimed.map(|name| [name.clone(), name]).concat());
+        run.assert_none_failed();
+    }
 }

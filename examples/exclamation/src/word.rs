@@ -1,13 +1,12 @@
 //! Emits names.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
+use storm_rs::Time;
 use storm_rs::prelude::*;
-use storm_rs::{Clock, Time};
 
 const NAMES: [&str; 5] = ["nathan", "mike", "jackson", "golda", "bertels"];
 /// Pause between two names of a task, as in Storm's TestWordSpout.
@@ -21,7 +20,6 @@ pub(crate) struct Word {
 }
 
 struct Open {
-    clock: Arc<dyn Clock>,
     next: Time,
     end: Time,
 }
@@ -42,13 +40,13 @@ impl Spout for Word {
 
     fn open(&mut self, ctx: &TaskContext) -> Result<(), SpoutError> {
         let end = self.seconds.map_or(Time::MAX, |s| ctx.now() + Duration::from_secs(s));
-        self.open = Some(Open { clock: ctx.clock(), next: ctx.now(), end });
+        self.open = Some(Open { next: ctx.now(), end });
         Ok(())
     }
 
     fn next_tuple(&mut self, out: &mut SpoutOutput<'_, ()>) -> Result<Next, SpoutError> {
         let open = self.open.as_mut().expect("open comes before all else");
-        let now = open.clock.now();
+        let now = out.now();
         if open.end <= now {
             return Ok(Next::Done);
         }
@@ -57,5 +55,23 @@ impl Spout for Word {
             out.emit((*NAMES.choose(&mut self.random).expect("there are names"),));
         }
         Ok(Next::Until(open.next.min(open.end)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use storm_rs::testing::SpoutTest;
+
+    use super::*;
+
+    #[test]
+    fn a_name_comes_every_100_ms_until_the_time_is_over() {
+        let mut word = SpoutTest::new(Word::new(Some(1)));
+        for _ in 0..20 {
+            word.ask();
+            word.advance(PAUSE / 2);
+        }
+        assert_eq!(word.emits().len(), 10);
+        assert_eq!(word.ask().next(), Some(Next::Done));
     }
 }

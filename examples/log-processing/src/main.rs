@@ -23,7 +23,7 @@ static LOG: &[u8] = include_bytes!("../../data/web-apache-combined-10k.log");
 
 /// Counts what a web server did: Apache's combined log format.
 #[derive(Parser, Clone, Debug)]
-#[command(version)]
+#[command(version, after_help = storm_rs::ENVIRONMENT)]
 struct Args {
     #[command(flatten)]
     common: Common,
@@ -82,4 +82,34 @@ fn topology(args: Args) -> Result<Topology, TopologyError> {
         .global_grouping(("parse", MALFORMED))
         .global_grouping(("lines", COMMIT));
     t.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use storm_rs::testing::{TopologyTest, for_each_seed};
+
+    use super::*;
+
+    #[test]
+    fn each_request_is_counted_once_by_whatever_it_is_grouped() {
+        let line = |ip, path, status| {
+            format!("{ip} - - [17/May/2015:10:05:03 +0000] \"GET {path} HTTP/1.1\" {status} 10\n")
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let lines = [line("::1", "/a", 200), line("::2", "/a", 404), line("::1", "/b", 200)];
+        std::fs::write(&file, lines.concat() + "what is this?").unwrap();
+        for_each_seed(1..=10, |seed| {
+            let mut args = Args::parse_from(["log-processing", "--parse", "3"]);
+            args.common.file = Some(file.path().to_owned());
+            // The report would print.
+            let run = TopologyTest::new(topology(args).unwrap()).mute_bolt("report").seed(seed).complete();
+            run.assert_none_failed();
+            let report = |component| run.arrivals("report").from(component);
+            report("status").assert_each_once(["status", "count"], [(b"200", 2), (b"404", 1)]);
+            report("ips").assert_each_once(["ip", "count"], [(b"::1", 2), (b"::2", 1)]);
+            report("minutes").assert_each_once(["count"], [(3,)]);
+            report("visits").assert_each_once(["path", "total", "unique"], [(b"/a", 2, 2), (b"/b", 1, 1)]);
+            report("parse").assert_each_once(["number"], [(4,)]);
+        });
+    }
 }

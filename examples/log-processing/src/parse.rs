@@ -27,3 +27,24 @@ impl Bolt for Parse {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use storm_rs::testing::BoltTest;
+
+    use super::*;
+
+    #[test]
+    fn a_malformed_line_is_reported_and_goes_to_its_stream() {
+        let mut parse = BoltTest::new(Parse).input("lines", ["number", "line"]);
+        let line = r#"::1 - - [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 99"#;
+        let done = parse.execute((1, line));
+        let request: Vec<_> = ["::1", "17/May/2015:10:05", "/a", "200"].map(|s| s.as_bytes().into()).into();
+        assert_eq!(done.assert_acked().emitted(), [[request, values![99]].concat()]);
+
+        let done = parse.execute((2, "what is this?"));
+        assert!(done.is_acked() && done.emitted().is_empty());
+        assert_eq!(done.emitted_to(MALFORMED), [values![2]]);
+        assert!(done.error().is_some_and(|e| e.starts_with("line 2 is malformed")), "{:?}", done.error());
+    }
+}

@@ -79,7 +79,7 @@ impl Report for Figures {
     }
 
     fn add(&mut self, total: &Tuple<'_>) -> Result<(), BoltError> {
-        if *total.source_stream() == *MALFORMED {
+        if total.is_from_stream(MALFORMED) {
             self.malformed.insert(total.get("number")?);
             return Ok(());
         }

@@ -17,7 +17,7 @@ impl Bolt for Statuses {
     }
 
     fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
-        if *input.source_stream() != *END {
+        if !input.is_from_stream(END) {
             let status = input.get("status")?;
             self.requests.add(status, 1);
             self.bytes.add(status, input.get("bytes")?);

@@ -23,7 +23,7 @@ impl Bolt for Tally {
     }
 
     fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
-        if *input.source_stream() != *END {
+        if !input.is_from_stream(END) {
             self.counts.add(input.get(self.field)?, 1);
         } else if self.ends.note(input)? {
             for count in self.counts.iter() {

@@ -36,7 +36,7 @@ impl Bolt for Visits {
     }
 
     fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
-        if *input.source_stream() != *END {
+        if !input.is_from_stream(END) {
             self.count(input.get("path")?, input.get("ip")?);
         } else if self.ends.note(input)? {
             for (path, visits) in &self.paths {

@@ -1,12 +1,11 @@
 //! Emits random digits.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use storm_rs::Time;
 use storm_rs::prelude::*;
-use storm_rs::{Clock, Time};
 
 /// Pause between two digits of a task.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -20,7 +19,6 @@ pub(crate) struct Digit {
 }
 
 struct Open {
-    clock: Arc<dyn Clock>,
     next: Time,
     end: Time,
 }
@@ -42,7 +40,7 @@ impl Spout for Digit {
 
     fn open(&mut self, ctx: &TaskContext) -> Result<(), SpoutError> {
         let end = self.seconds.map_or(Time::MAX, |s| ctx.now() + Duration::from_secs(s));
-        self.open = Some(Open { clock: ctx.clock(), next: ctx.now(), end });
+        self.open = Some(Open { next: ctx.now(), end });
         Ok(())
     }
 
@@ -52,7 +50,7 @@ impl Spout for Digit {
             return Ok(Next::Emitted);
         }
         let open = self.open.as_mut().expect("open comes before all else");
-        let now = open.clock.now();
+        let now = out.now();
         if open.end <= now {
             return Ok(Next::Done);
         }
@@ -66,5 +64,23 @@ impl Spout for Digit {
 
     fn fail(&mut self, digit: u8, _: FailCause) {
         self.again.push(digit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use storm_rs::testing::SpoutTest;
+
+    use super::*;
+
+    #[test]
+    fn a_digit_that_fails_is_emitted_again() {
+        let mut spout = SpoutTest::new(Digit::new(None));
+        let first = spout.ask();
+        assert_eq!(spout.ask().emitted().len(), 0, "not before the pause is over");
+        spout.fail(first.pending()[0], FailCause::Timeout);
+        assert_eq!(spout.ask().emitted(), first.emitted());
+        spout.advance(PAUSE);
+        assert_eq!(spout.ask().emitted().len(), 1);
     }
 }

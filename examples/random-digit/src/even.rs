@@ -17,3 +17,19 @@ impl Bolt for Even {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use storm_rs::testing::BoltTest;
+
+    use super::*;
+
+    #[test]
+    fn even_digits_pass_and_odd_ones_are_acked_all_the_same() {
+        let mut even = BoltTest::new(Even).input("spout", ["digit"]);
+        for digit in 0..5 {
+            even.execute((digit,)).assert_acked();
+        }
+        even.emits().assert_each_once(["digit"], [(0,), (2,), (4,)]);
+    }
+}

@@ -15,7 +15,7 @@ use times_ten::TimesTen;
 
 /// Multiplies even random digits by ten.
 #[derive(Parser, Clone, Debug)]
-#[command(version)]
+#[command(version, after_help = storm_rs::ENVIRONMENT)]
 struct Args {
     /// End after so many seconds (default: run until stopped)
     #[arg(long, value_name = "S")]
@@ -47,4 +47,27 @@ fn topology(args: Args) -> Result<Topology, TopologyError> {
     t.set_bolt("times-ten", TimesTen::default, times_ten).shuffle_grouping("even");
     t.config("topology.workers", 2);
     t.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use storm_rs::testing::{TopologyTest, for_each_seed};
+
+    use super::*;
+
+    #[test]
+    fn ten_seconds_of_digits_take_no_time() {
+        for_each_seed(1..=3, |seed| {
+            let args = Args::parse_from(["random-digit", "--seconds", "10"]);
+            // What multiplies prints samples.
+            let test = TopologyTest::new(topology(args).unwrap()).mute_bolt("times-ten").seed(seed);
+            let run = test.complete();
+            assert_eq!((run.emits("spout").len(), run.acked("spout")), (1000, 1000));
+            assert!(run.took() >= Duration::from_secs(10));
+            let digits = [0, 2, 4, 6, 8].map(|digit| (digit,));
+            run.arrivals("times-ten").assert_each_at_least_once(["digit"], digits);
+        });
+    }
 }

@@ -68,3 +68,35 @@ impl Bolt for Average {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use storm_rs::testing::BoltTest;
+
+    use super::*;
+
+    fn average() -> BoltTest<Average> {
+        let window = NonZeroUsize::new(2).expect("2 is not 0");
+        BoltTest::new(Average::new(window)).input("readings", ["number", "line", "key"])
+    }
+
+    #[test]
+    fn each_device_has_an_average_of_its_own() {
+        let mut average = average();
+        for (row, line) in [(1, "t,2,a"), (2, "t,10,b"), (3, "t,4,a"), (4, "t,8,a")] {
+            average.execute((row, line, line.rsplit(',').next())).assert_acked();
+        }
+        let averages = [(1, 2.0), (2, 10.0), (3, 3.0), (4, 6.0)];
+        average.emits().on_stream("default").assert_each_once(["row", "average"], averages);
+    }
+
+    #[test]
+    fn a_reading_that_comes_again_does_not_count_twice() {
+        let mut average = average();
+        average.execute((1, "t,2,a", "a"));
+        average.execute((2, "t,4,a", "a"));
+        let again = average.execute((1, "t,2,a", "a"));
+        assert!(again.is_acked() && again.error().is_some_and(|e| e.contains("came again")), "{again:?}");
+        assert_eq!(again.emitted()[0][4], Value::Float(3.0));
+    }
+}

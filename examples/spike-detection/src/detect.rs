@@ -29,3 +29,20 @@ impl Bolt for Detect {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use storm_rs::testing::BoltTest;
+
+    use super::*;
+
+    #[test]
+    fn a_spike_is_further_from_the_average_than_its_part() {
+        let fields = ["row", "timestamp", "text", "value", "average"];
+        let mut detect = BoltTest::new(Detect::new(0.1)).input("average", fields);
+        for (row, value) in [(1, 100.0), (2, 110.0), (3, 110.1), (4, 89.0)] {
+            detect.execute((row, "now", "text", value, 100.0)).assert_acked();
+        }
+        detect.emits().assert_each_once(["row"], [(3,), (4,)]);
+    }
+}

@@ -21,7 +21,7 @@ static READINGS: &[u8] = include_bytes!("../../data/sensor-machine-temperature.c
 
 /// Finds readings that are far from the moving average of their device.
 #[derive(Parser, Clone, Debug)]
-#[command(version)]
+#[command(version, after_help = storm_rs::ENVIRONMENT)]
 struct Args {
     #[command(flatten)]
     common: Common,
@@ -70,4 +70,29 @@ fn topology(args: Args) -> Result<Topology, TopologyError> {
         .global_grouping(("average", MALFORMED))
         .global_grouping(("readings", COMMIT));
     t.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use storm_rs::testing::{TopologyTest, for_each_seed};
+
+    use super::*;
+
+    #[test]
+    fn readings_of_a_device_are_averaged_in_their_order() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let rows: String = (0..60).map(|i| format!("t,{i},device{}\n", i % 7)).collect();
+        std::fs::write(&file, format!("timestamp,value,device\n{rows}")).unwrap();
+        for_each_seed(1..=10, |seed| {
+            let mut args = Args::parse_from(["spike-detection", "--readings", "3", "--average", "3"]);
+            args.common.file = Some(file.path().to_owned());
+            // The report would print.
+            let run = TopologyTest::new(topology(args).unwrap()).mute_bolt("report").seed(seed).complete();
+            run.assert_none_failed();
+            run.assert_no_errors();
+            let readings = run.arrivals("average");
+            readings.assert_each_once(["number"], (1..=60).map(|row| (row,)));
+            readings.by_key(["key"]).assert_in_order("number");
+        });
+    }
 }

@@ -56,7 +56,7 @@ impl Report for Spikes {
 
     fn add(&mut self, spike: &Tuple<'_>) -> Result<(), BoltError> {
         let row = spike.get("row")?;
-        if *spike.source_stream() == *MALFORMED {
+        if spike.is_from_stream(MALFORMED) {
             self.malformed.insert(row);
         } else {
             let (timestamp, text): (&[u8], &[u8]) = (spike.get("timestamp")?, spike.get("text")?);

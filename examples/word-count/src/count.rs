@@ -16,7 +16,7 @@ impl Bolt for Count {
     }
 
     fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
-        if *input.source_stream() != *END {
+        if !input.is_from_stream(END) {
             self.counts.add(input.get("word")?, 1);
         } else if self.ends.note(input)? {
             for count in self.counts.iter() {
@@ -24,5 +24,26 @@ impl Bolt for Count {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use storm_rs::testing::BoltTest;
+
+    use super::*;
+
+    #[test]
+    fn the_counts_come_with_the_marker_of_the_last_spout_task() {
+        let mut count = BoltTest::new(Count::default()).input("split", ["word"]);
+        for word in ["to", "be", "to"] {
+            assert!(count.execute((word,)).assert_acked().emitted().is_empty());
+        }
+        count.set_input("lines", END, ["spout_task", "spout_tasks"]);
+        assert!(count.execute((1, 2)).assert_acked().emitted().is_empty());
+        let done = count.execute((0, 2));
+        let is_anchored = done.assert_acked().emissions().iter().all(|e| e.is_anchored);
+        assert!(is_anchored, "the marker is acked when the counts have arrived");
+        count.emits().assert_each_once(["word", "count"], [(b"be", 1), (b"to", 2)]);
     }
 }

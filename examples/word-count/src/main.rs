@@ -22,7 +22,7 @@ static ALICE: &[u8] = include_bytes!("../../data/wc-alice.txt");
 
 /// Counts the words of a text.
 #[derive(Parser, Clone, Debug)]
-#[command(version)]
+#[command(version, after_help = storm_rs::ENVIRONMENT)]
 struct Args {
     #[command(flatten)]
     common: Common,
@@ -62,4 +62,26 @@ fn topology(args: Args) -> Result<Topology, TopologyError> {
         .global_grouping("count")
         .global_grouping(("lines", COMMIT));
     t.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use storm_rs::testing::{TopologyTest, for_each_seed};
+
+    use super::*;
+
+    #[test]
+    fn words_are_counted_once_whatever_the_order_in_which_threads_run() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "to be or\nnot\nto be").unwrap();
+        for_each_seed(1..=10, |seed| {
+            let mut args = Args::parse_from(["word-count", "--lines", "2", "--split", "3"]);
+            args.common.file = Some(file.path().to_owned());
+            // The report would print.
+            let run = TopologyTest::new(topology(args).unwrap()).mute_bolt("report").seed(seed).complete();
+            run.assert_none_failed();
+            let counts = [("be", 2), ("not", 1), ("or", 1), ("to", 2)].map(|(w, n)| (w.as_bytes(), n));
+            run.arrivals("report").from("count").assert_each_once(["word", "count"], counts);
+        });
+    }
 }

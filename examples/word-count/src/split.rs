@@ -59,7 +59,18 @@ fn letters(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use storm_rs::testing::BoltTest;
+
     use super::*;
+
+    #[test]
+    fn words_are_emitted_in_their_order() {
+        let mut split = BoltTest::new(Split::new(Tokens::Alpha)).input("lines", ["number", "line"]);
+        let done = split.execute((1, "To be, or"));
+        let words = ["to", "be", "or"].map(|word| values![word.as_bytes()]);
+        assert_eq!(done.assert_acked().emitted(), words);
+        split.execute((2, 3)).assert_failed("field 'line' of stream 'default' of 'lines'");
+    }
 
     #[test]
     fn fields_are_separated_by_space_and_tab_alone() {

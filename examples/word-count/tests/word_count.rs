@@ -7,7 +7,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use bounded_input::testing::{assert_same_bytes, assert_same_file, data, run, start};
+use bounded_input::testing::{assert_same_bytes, assert_same_file, data, run, run_with, start};
+use storm_rs::FiguresReport;
+use storm_rs::figures::{ComponentFigures, Window};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_word-count");
 
@@ -163,4 +165,44 @@ fn many_different_words_are_written_in_order() {
     run(BINARY, ["--file", file.to_str().unwrap(), "--out", out.to_str().unwrap()]).assert_success();
     let text = fs::read(&file).unwrap();
     assert_same_bytes(&fs::read(&out).unwrap(), &counted_in_one_loop(&text, "fields"));
+}
+
+#[test]
+fn the_figures_are_those_of_the_book() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("figures.json");
+    let book = fs::read(data("wc-alice.txt")).unwrap();
+    let lines = book.split_inclusive(|b| *b == b'\n').count() as u64;
+    let oracle = String::from_utf8(oracle("alpha")).unwrap();
+    let counts = oracle.lines().map(|line| line.split_once('\t').unwrap().0.parse::<u64>().unwrap());
+    let (words, different) = (counts.clone().sum::<u64>(), counts.count() as u64);
+    // Two readers send a marker each to three counters and to the report.
+    let (readers, counters) = (2, 3);
+    let args = ["--tokens", "alpha", "--lines", "2", "--split", "2", "--count", "3"];
+    run_with(BINARY, args, &[("STORM_RS_FIGURES_JSON", &json)]).assert_success();
+
+    let report: FiguresReport = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    let of = |component: &str| report.figures.component(component).unwrap();
+    let figures = |component: &ComponentFigures| {
+        let all = &component.figures[Window::AllTime];
+        [all.emitted, all.transferred, all.executed, all.acked, all.failed]
+    };
+    let roots = lines + 2 * readers;
+    assert_eq!(figures(of("lines")), [roots, lines + readers * (counters + 1), 0, roots, 0]);
+    assert_eq!(figures(of("split")), [words, words, lines, lines, 0]);
+    let counted = words + readers * counters;
+    assert_eq!(figures(of("count")), [different, different, counted, counted, 0]);
+    let written = different + readers;
+    assert_eq!(figures(of("report")), [0, 0, written, written, 0]);
+    assert_eq!(of("lines").figures.all_time.complete_latency.count(), roots);
+    assert_eq!(of("count").tasks.len() as u64, counters);
+    assert_eq!(report.errors.components().count(), 0);
+}
+
+#[test]
+fn help_tells_of_the_environment() {
+    let help = run(BINARY, ["--help"]).assert_success().stdout;
+    for name in ["--tokens", "STORM_RS_FIGURES ", "STORM_RS_FIGURES_JSON", "RUST_LOG"] {
+        assert!(help.contains(name), "no {name}: {help}");
+    }
 }

@@ -7,7 +7,7 @@ use storm_topology::builder::BoltFactory;
 use storm_topology::{Bolt, ComponentError, FailCause, TaskHook};
 
 use super::{BoltExecutor, BoltState, BoltTask, PATIENCE, Source};
-use crate::emit::{BoltCounts, fail_row};
+use crate::emit::{InputCounts, TaskBook, fail_row};
 use crate::executor::{StartError, TaskMaker};
 use crate::panics::{self, Panic};
 use crate::report::ErrorKind;
@@ -19,21 +19,14 @@ impl BoltTask {
         factory: &BoltFactory,
         id: TaskId,
         inputs: usize,
-    ) -> Result<BoltTask, StartError> {
+    ) -> Result<(BoltTask, TaskBook), StartError> {
         let (bolt, hooks) = prepare(maker, factory, id, 1).map_err(|error| StartError {
             component: maker.component.clone(),
             task: id,
-            message: error.chain(),
+            message: panics::text_of(&error),
         })?;
-        Ok(BoltTask {
-            id,
-            bolt: Some(bolt),
-            hooks,
-            incarnation: 1,
-            counts: BoltCounts::default(),
-            executed: vec![0; inputs],
-            panics: 0,
-        })
+        let book = TaskBook { id, hooks, inputs: vec![InputCounts::default(); inputs], retained: 0 };
+        Ok((BoltTask { bolt: Some(bolt), incarnation: 1, panics: 0 }, book))
     }
 }
 
@@ -63,32 +56,32 @@ impl BoltExecutor {
         if let Some(source) = row_of.take() {
             let hand = if source == Source::Looped { looped } else { data };
             let row = hand.parcel.as_ref().and_then(|p| p.batch.peek(hand.current));
-            let task = &mut self.tasks[rank];
+            let book = &mut self.books[rank];
             let is_failed = row.is_some_and(|row| {
-                fail_row(row, progress, &mut task.counts, retained, &mut self.acks, FailCause::Panicked)
+                let input = self.sources.input(row, &mut None).0;
+                fail_row(row, input, progress, book, retained, &mut self.acks, FailCause::Panicked)
             });
-            if is_failed && !task.hooks.is_empty() {
-                panics::forgive(|| task.hooks.iter_mut().for_each(|h| h.bolt_fail(task.id)));
+            if is_failed && !book.hooks.is_empty() {
+                panics::forgive(|| book.hooks.iter_mut().for_each(|h| h.bolt_fail(book.id)));
             }
         }
-        let task = &mut self.tasks[rank];
-        task.panics += 1;
-        self.port.report_as(ErrorKind::Panicked, task.id, panic.to_string());
+        self.tasks[rank].panics += 1;
+        self.port.report_as(ErrorKind::Panicked, self.books[rank].id, panic.to_string());
         self.rebuild(rank, now);
     }
 
     /// Gives a task a new instance; pauses when that fails or when it keeps panicking.
     pub(super) fn rebuild(&mut self, rank: usize, now: Time) {
-        let task = &mut self.tasks[rank];
+        let (task, book) = (&mut self.tasks[rank], &mut self.books[rank]);
         task.incarnation += 1;
         // Before the next instance is made: it may want what the old one holds.
         panics::forgive_drops(task.bolt.take().into_iter());
-        panics::forgive_drops(task.hooks.drain(..));
-        match prepare(&self.maker, &self.factory, task.id, task.incarnation) {
-            Ok((bolt, hooks)) => (task.bolt, task.hooks) = (Some(bolt), hooks),
+        panics::forgive_drops(book.hooks.drain(..));
+        match prepare(&self.maker, &self.factory, book.id, task.incarnation) {
+            Ok((bolt, hooks)) => (task.bolt, book.hooks) = (Some(bolt), hooks),
             Err(error) => {
                 task.panics = task.panics.max(PATIENCE) + 1;
-                self.port.report(task.id, &error);
+                self.port.report(book.id, &error);
             }
         }
         if let Some(pause) = pause_after(self.tasks[rank].panics) {
@@ -98,17 +91,19 @@ impl BoltExecutor {
     }
 
     pub(super) fn stop(&mut self, now: Time) {
-        for task in &mut self.tasks {
+        for (task, book) in self.tasks.iter_mut().zip(&mut self.books) {
             if let Err(panic) = panics::guard(|| task.bolt.iter_mut().for_each(|b| b.cleanup())) {
-                self.port.report_as(ErrorKind::Panicked, task.id, panic.to_string());
+                self.port.report_as(ErrorKind::Panicked, book.id, panic.to_string());
             }
-            task.hooks.iter_mut().for_each(|h| panics::forgive(|| h.cleanup()));
+            book.hooks.iter_mut().for_each(|h| panics::forgive(|| h.cleanup()));
         }
         self.emitter.outbox.flush(now);
         self.acks.flush();
         for task in self.tasks.drain(..) {
             panics::forgive_drops(task.bolt.into_iter());
-            panics::forgive_drops(task.hooks.into_iter());
+        }
+        for book in self.books.drain(..) {
+            panics::forgive_drops(book.hooks.into_iter());
         }
         while let Some(message) = self.lanes.messages.take() {
             panics::forgive(|| drop(message));

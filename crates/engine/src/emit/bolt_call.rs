@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use storm_figures::Latency;
 use storm_model::{TaskId, Time};
 use storm_row::{Anchor, MAX_ANCHORS, RowRef, Values};
 use storm_topology::{
@@ -14,6 +15,7 @@ use crate::acks::AckOutbox;
 use crate::doomed::Doomed;
 use crate::port::ExecutorPort;
 use crate::retained::RetainedTable;
+use crate::routing::Choice;
 use crate::sources::Sources;
 
 /// What has become of the input so far.
@@ -29,12 +31,37 @@ pub(crate) enum InputState {
     Retained(u64),
 }
 
-/// Counts of one bolt task.
+/// What calls write of one bolt task.
+pub(crate) struct TaskBook {
+    pub(crate) id: TaskId,
+    pub(crate) hooks: Vec<Box<dyn TaskHook>>,
+    /// By input.
+    pub(crate) inputs: Vec<InputCounts>,
+    /// Tuples retained now.
+    pub(crate) retained: u64,
+}
+
+/// Counts of one task and input.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct BoltCounts {
+pub(crate) struct InputCounts {
+    pub(crate) executed: u64,
     pub(crate) acked: u64,
     pub(crate) failed: u64,
-    pub(crate) retained: u64,
+    /// Time in `execute`.
+    pub(crate) execute: Latency,
+    /// Time from `execute` to the ack.
+    pub(crate) process: Latency,
+}
+
+/// A retained tuple has been acked or failed.
+pub(crate) struct Settled {
+    /// Rank of its task within the executor.
+    pub(crate) rank: usize,
+    /// Which input of the bolt it came by.
+    pub(crate) input: usize,
+    pub(crate) is_ack: bool,
+    /// When it came.
+    pub(crate) since: Time,
 }
 
 /// The output of one running call of a bolt.
@@ -46,12 +73,13 @@ pub(crate) struct BoltCall<'a> {
     pub(crate) port: &'a Arc<ExecutorPort>,
     pub(crate) home: &'a Arc<dyn RetainedHome>,
     pub(crate) sources: &'a Sources,
-    pub(crate) hooks: &'a mut Vec<Box<dyn TaskHook>>,
-    pub(crate) counts: &'a mut BoltCounts,
+    /// By rank.
+    pub(crate) books: &'a mut [TaskBook],
     /// Rank of the task within its executor.
     pub(crate) rank: usize,
     pub(crate) now: Time,
-    pub(crate) input: Option<RowRef<'a>>,
+    /// The row that is executed, and by which input of the bolt it came.
+    pub(crate) input: Option<(RowRef<'a>, usize)>,
     /// Survives a panic of the call.
     pub(crate) progress: &'a mut Progress,
 }
@@ -68,32 +96,32 @@ impl BoltCall<'_> {
     /// Acks the input unless that is settled.
     #[inline(always)]
     pub(crate) fn ack_input(&mut self) {
-        if let (InputState::Open, Some(input)) = (self.progress.state, self.input) {
+        if let (InputState::Open, Some((row, input))) = (self.progress.state, self.input) {
             self.progress.state = InputState::Settled;
-            self.counts.acked += 1;
-            for anchor in input.anchors() {
+            let book = &mut self.books[self.rank];
+            book.inputs[input].acked += 1;
+            for anchor in row.anchors() {
                 self.acks.fold(anchor.task, anchor.root, anchor.edge ^ self.progress.edges);
             }
-            if !self.hooks.is_empty() {
-                let task = self.task();
-                self.hooks.iter_mut().for_each(|h| h.bolt_ack(task));
+            if !book.hooks.is_empty() {
+                book.hooks.iter_mut().for_each(|h| h.bolt_ack(book.id));
             }
         }
     }
 
     /// Fails the input unless that is settled; also one that was retained in this call.
     pub(crate) fn fail_input(&mut self, cause: FailCause) {
-        let Some(input) = self.input else { return };
-        let is_failed = fail_row(input, self.progress, self.counts, self.retained, self.acks, cause);
-        if is_failed && !self.hooks.is_empty() {
-            let task = self.task();
-            self.hooks.iter_mut().for_each(|h| h.bolt_fail(task));
+        let Some((row, input)) = self.input else { return };
+        let book = &mut self.books[self.rank];
+        let is_failed = fail_row(row, input, self.progress, book, self.retained, self.acks, cause);
+        if is_failed && !book.hooks.is_empty() {
+            book.hooks.iter_mut().for_each(|h| h.bolt_fail(book.id));
         }
     }
 
     /// Whether this row is the input; anything else is a mistake of the user, who is told.
     fn is_input(&self, row: RowRef<'_>) -> bool {
-        let is_input = self.input.is_some_and(|input| input.is_same(row));
+        let is_input = self.row().is_some_and(|input| input.is_same(row));
         if !is_input {
             let component = self.emitter.outputs.component.clone();
             self.port.report(self.task(), &EmitError::ForeignAnchor { component }.into());
@@ -102,21 +130,28 @@ impl BoltCall<'_> {
     }
 
     fn task(&self) -> TaskId {
-        self.emitter.routes[self.rank].task
+        self.books[self.rank].id
+    }
+
+    /// The input.
+    #[inline(always)]
+    fn row(&self) -> Option<RowRef<'_>> {
+        self.input.map(|(row, _)| row)
     }
 
     /// Roots and edges of a row anchored to several tuples: one new edge for each tuple, in all of
     /// its trees; a tree of several of them gets the XOR (Storm's `BoltOutputCollectorImpl`).
     fn emit_multi_anchored(
         &mut self,
+        choice: Choice,
         stream: u16,
-        values: Values<'_>,
+        values: &Values<'_>,
         anchors: &[AnchorTo<'_>],
     ) -> Result<(), EmitError> {
         let mut keys: Vec<Option<u64>> = Vec::with_capacity(anchors.len());
         for anchor in anchors {
             let key = match anchor {
-                AnchorTo::Input(tuple) if self.input.is_some_and(|i| i.is_same(tuple.row())) => {
+                AnchorTo::Input(tuple) if self.row().is_some_and(|i| i.is_same(tuple.row())) => {
                     match self.progress.state {
                         InputState::Retained(key) => Some(key),
                         _ => None,
@@ -143,7 +178,7 @@ impl BoltCall<'_> {
         let trees: usize = keys
             .iter()
             .map(|key| match key {
-                None => self.input.map_or(0, |i| i.anchor_count()),
+                None => self.row().map_or(0, |i| i.anchor_count()),
                 Some(key) => self.retained.get(*key).map_or(0, |e| e.anchors.len()),
             })
             .sum();
@@ -151,15 +186,15 @@ impl BoltCall<'_> {
             let component = self.emitter.outputs.component.clone();
             return Err(EmitError::TooManyAnchors { component, trees, max: MAX_ANCHORS });
         }
-        self.emit_anchored_to(stream, values, &keys);
+        self.emit_anchored_to(choice, stream, values, &keys);
         Ok(())
     }
 
     /// Anchored to retained tuples by key; `None` is the input.
-    fn emit_anchored_to(&mut self, stream: u16, values: Values<'_>, keys: &[Option<u64>]) {
-        let (input, state) = (self.input, self.progress.state);
+    fn emit_anchored_to(&mut self, choice: Choice, stream: u16, values: &Values<'_>, keys: &[Option<u64>]) {
+        let (input, state) = (self.input.map(|(row, _)| row), self.progress.state);
         let (retained, input_edges) = (&mut *self.retained, &mut self.progress.edges);
-        self.emitter.send(self.rank, stream, values, |edges, out| {
+        self.emitter.send(choice, self.rank, stream, values, |edges, out| {
             out.clear();
             for key in keys {
                 let edge = edges.next();
@@ -188,7 +223,7 @@ impl BoltCall<'_> {
         match anchoring {
             Anchoring::None => {}
             Anchoring::Input => match self.progress.state {
-                InputState::Open => anchors.extend(self.input.iter().flat_map(|i| i.anchors())),
+                InputState::Open => anchors.extend(self.row().iter().flat_map(|i| i.anchors())),
                 InputState::Retained(key) => {
                     anchors.extend(self.retained.get(key).iter().flat_map(|e| &e.anchors));
                 }
@@ -243,42 +278,45 @@ impl BoltSink for BoltCall<'_> {
         values: Values<'_>,
     ) -> Result<(), EmitError> {
         let anchor_count = match (anchoring, self.input) {
-            (Anchoring::Input, Some(input)) if self.progress.state == InputState::Open => {
+            (Anchoring::Input, Some((input, _))) if self.progress.state == InputState::Open => {
                 input.anchor_count()
             }
             _ => 0,
         };
-        match self.emitter.route(self.rank, stream, task, anchor_count, values) {
-            Ok(()) => {}
+        // Not by value: a copy to the stack would wait for what was just written there.
+        let row = &values;
+        let choice = match self.emitter.route(self.rank, stream, task, anchor_count, row) {
+            Ok(choice) => choice,
             Err(error @ EmitError::LoopBudget { .. }) => return self.refuse_loop(anchoring, error),
             Err(error) => return Err(error),
-        }
+        };
         match anchoring {
-            Anchoring::To(anchors) => self.emit_multi_anchored(stream, values, anchors)?,
+            Anchoring::To(anchors) => self.emit_multi_anchored(choice, stream, row, anchors)?,
             Anchoring::Input if matches!(self.progress.state, InputState::Retained(_)) => {
                 let InputState::Retained(key) = self.progress.state else { unreachable!("just matched") };
-                self.emit_anchored_to(stream, values, &[Some(key)]);
+                self.emit_anchored_to(choice, stream, row, &[Some(key)]);
             }
             Anchoring::Input if anchor_count == 1 => {
-                let anchor = self.input.and_then(|i| i.anchor(0)).expect("it has one anchor");
-                self.progress.edges ^= self.emitter.send_to_one_tree(self.rank, stream, values, anchor);
+                let anchor = self.row().and_then(|i| i.anchor(0)).expect("it has one anchor");
+                self.progress.edges ^= self.emitter.send_to_one_tree(choice, self.rank, stream, row, anchor);
             }
             Anchoring::Input if anchor_count > 0 => {
-                let input = self.input.expect("it has anchors");
+                let (input, _) = self.input.expect("it has anchors");
                 let input_edges = &mut self.progress.edges;
-                self.emitter.send(self.rank, stream, values, |edges, anchors| {
+                self.emitter.send(choice, self.rank, stream, row, |edges, anchors| {
                     let edge = edges.next();
                     *input_edges ^= edge;
                     anchors.clear();
                     anchors.extend(input.anchors().map(|a| Anchor { edge, ..a }));
                 });
             }
-            _ => self.emitter.send(self.rank, stream, values, |_, anchors| anchors.clear()),
+            _ => self.emitter.send_to_no_tree(choice, self.rank, stream, row),
         }
-        if !self.hooks.is_empty() {
-            let (task, targets) = (self.task(), self.emitter.scratch.to.len());
+        let book = &mut self.books[self.rank];
+        if !book.hooks.is_empty() {
+            let targets = self.emitter.targets(&choice).len();
             let stream = self.emitter.stream_id(stream);
-            self.hooks.iter_mut().for_each(|h| h.emit(task, stream, values, targets));
+            book.hooks.iter_mut().for_each(|h| h.emit(book.id, stream, values, targets));
         }
         Ok(())
     }
@@ -298,12 +336,14 @@ impl BoltSink for BoltCall<'_> {
     fn retain(&mut self, input: &Tuple<'_>) -> Retained {
         let row = input.row();
         let source = self.sources.info_arc(row.source(), row.stream());
-        if !self.is_input(row) || self.progress.state != InputState::Open {
+        let by = self.input.map(|(_, by)| by).filter(|_| self.is_input(row));
+        let (Some(by), InputState::Open) = (by, self.progress.state) else {
             // Settled already: the handle's ack and fail will find nothing.
             return Retained::new(input, source, u64::MAX, self.home.clone());
-        }
-        self.counts.retained += 1;
-        let key = self.retained.add(self.rank, row.anchors().collect(), self.progress.edges, self.now);
+        };
+        self.books[self.rank].retained += 1;
+        let anchors = row.anchors().collect();
+        let key = self.retained.add(self.rank, by, anchors, self.progress.edges, self.now);
         self.progress.state = InputState::Retained(key);
         Retained::new(input, source, key, self.home.clone())
     }
@@ -317,37 +357,41 @@ impl BoltSink for BoltCall<'_> {
     fn report_error(&mut self, error: ComponentError) {
         self.port.report(self.task(), &error);
     }
+
+    fn now(&self) -> Time {
+        self.now
+    }
 }
 
 /// Fails the row of a call that has not ended well, unless it is settled: false then.
 pub(crate) fn fail_row(
     row: RowRef<'_>,
+    input: usize,
     progress: &mut Progress,
-    counts: &mut BoltCounts,
+    book: &mut TaskBook,
     retained: &mut RetainedTable,
     acks: &mut AckOutbox,
     cause: FailCause,
 ) -> bool {
     match std::mem::replace(&mut progress.state, InputState::Settled) {
         InputState::Open => {}
-        InputState::Retained(key) if retained.remove(key).is_some() => counts.retained -= 1,
+        InputState::Retained(key) if retained.remove(key).is_some() => book.retained -= 1,
         _ => return false,
     }
-    counts.failed += 1;
+    book.inputs[input].failed += 1;
     for anchor in row.anchors() {
         acks.fail(anchor.task, anchor.root, cause);
     }
     true
 }
 
-/// Carries out what became of a retained tuple. Returns the rank of its task and whether it was
-/// acked, when it is settled now.
+/// Carries out what became of a retained tuple; `None` if it is not settled by that, or was before.
 pub(crate) fn resolve(
     retained: &mut RetainedTable,
     acks: &mut AckOutbox,
     key: u64,
     resolution: Resolution,
-) -> Option<(usize, bool)> {
+) -> Option<Settled> {
     if resolution == Resolution::ResetTimeout {
         for anchor in &retained.get(key)?.anchors {
             acks.reset(anchor.task, anchor.root);
@@ -363,5 +407,5 @@ pub(crate) fn resolve(
             acks.fail(anchor.task, anchor.root, FailCause::Failed);
         }
     }
-    Some((entry.task, is_ack))
+    Some(Settled { rank: entry.task, input: entry.input, is_ack, since: entry.since })
 }

@@ -5,6 +5,10 @@
 //! that falls by 10 when it is busier than the least busy one and rises by 1 when it is not, and
 //! stands in the ring in proportion. Either way a target without credit is passed over while
 //! another has some: a slow task does not hold up a sender that may choose.
+//!
+//! Among more than [`MANY`] targets each gets [`RUN`] rows at its turn, where Storm gives it one: the
+//! buffers of so many targets do not fit into a cache, and a row for each costs twice as much. Not
+//! so a target with little credit, which is slow: rows that wait for it could be with others.
 
 use crate::ids::EdgeIds;
 
@@ -13,10 +17,22 @@ const FULL_WEIGHT: u32 = 100;
 /// Load above the least busy target's that counts as busier.
 const TOLERANCE: f64 = 0.05;
 
+/// Targets up to which each gets one row at its turn.
+const MANY: usize = 64;
+/// Rows that a target gets at its turn among many.
+const RUN: u32 = 8;
+/// Credit from which on it gets them.
+const PLENTY: i64 = 8 * RUN as i64;
+
 /// The order in which targets are chosen.
 pub(crate) struct Ring {
     ranks: Vec<u32>,
-    next: usize,
+    /// Place of the target whose turn it is.
+    at: usize,
+    /// Rows that it still gets.
+    left: u32,
+    /// Rows that each gets at its turn.
+    run: u32,
     /// Present when the ring looks at loads.
     weights: Option<Vec<u32>>,
 }
@@ -26,12 +42,13 @@ impl Ring {
     pub(crate) fn by_turns(targets: usize, random: &mut EdgeIds) -> Ring {
         let mut ranks: Vec<u32> = (0..targets as u32).collect();
         shuffle(&mut ranks, random);
-        Ring { ranks, next: 0, weights: None }
+        Ring { ranks, at: 0, left: run_among(targets), run: run_among(targets), weights: None }
     }
 
     /// By load; [`refresh`](Ring::refresh) tells the loads.
     pub(crate) fn by_load(targets: usize, random: &mut EdgeIds) -> Ring {
-        let mut ring = Ring { ranks: vec![], next: 0, weights: Some(vec![FULL_WEIGHT; targets]) };
+        let (run, weights) = (run_among(targets), Some(vec![FULL_WEIGHT; targets]));
+        let mut ring = Ring { ranks: vec![], at: 0, left: run, run, weights };
         ring.fill(random);
         ring
     }
@@ -43,16 +60,22 @@ impl Ring {
 
     /// The next target.
     #[inline]
-    pub(crate) fn next(&mut self, mut has_credit: impl FnMut(usize) -> bool) -> u32 {
+    pub(crate) fn next(&mut self, mut credit: impl FnMut(usize) -> i64) -> u32 {
         let first = self.step();
-        if has_credit(first as usize) {
+        let there_is = credit(first as usize);
+        if there_is < PLENTY {
+            self.left = 0;
+        }
+        if there_is > 0 {
             return first;
         }
         // As many tries as could reach every target in a ring by turns.
         let targets = self.weights.as_ref().map_or(self.ranks.len(), Vec::len);
         for _ in 1..targets {
+            self.left = 0;
             let rank = self.step();
-            if rank != first && has_credit(rank as usize) {
+            if rank != first && credit(rank as usize) > 0 {
+                self.left = 0;
                 return rank;
             }
         }
@@ -61,12 +84,15 @@ impl Ring {
 
     #[inline]
     fn step(&mut self) -> u32 {
-        let rank = self.ranks[self.next];
-        self.next += 1;
-        if self.next == self.ranks.len() {
-            self.next = 0;
+        if self.left == 0 {
+            self.left = self.run;
+            self.at += 1;
+            if self.at == self.ranks.len() {
+                self.at = 0;
+            }
         }
-        rank
+        self.left -= 1;
+        self.ranks[self.at]
     }
 
     /// Takes note of the targets' loads, from 0 (idle) to 1; to be called once a second.
@@ -93,7 +119,7 @@ impl Ring {
         let capacity = if targets == 1 { 1 } else { (5 * targets).max(1000) };
         let sum: u32 = weights.iter().sum();
         self.ranks.clear();
-        self.next = 0;
+        (self.at, self.left) = (0, self.run);
         if sum == 0 {
             self.ranks.extend(0..targets as u32);
         } else {
@@ -109,6 +135,10 @@ impl Ring {
         }
         shuffle(&mut self.ranks, random);
     }
+}
+
+fn run_among(targets: usize) -> u32 {
+    if targets > MANY { RUN } else { 1 }
 }
 
 fn shuffle(ranks: &mut [u32], random: &mut EdgeIds) {

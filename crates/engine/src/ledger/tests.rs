@@ -17,18 +17,18 @@ fn expired(ledger: &mut Ledger, now: Time) -> Vec<u32> {
 #[test]
 fn a_tree_ends_when_every_edge_was_made_and_acked() {
     let mut ledger = Ledger::new(7, Some(T));
-    let root = ledger.open(at(1.0)).unwrap();
+    let root = ledger.open(at(1.0), 0).unwrap();
     assert!(ledger.charge(root, 0b0110));
     assert_eq!(ledger.fold(root, 0b0010 ^ 0b1000), None, "one edge acked, a child made");
     assert_eq!(ledger.fold(root, 0b1000), None);
-    assert_eq!(ledger.fold(root, 0b0100), Some(Ended { slot: 0, emitted: at(1.0) }));
+    assert_eq!(ledger.fold(root, 0b0100), Some(Ended { slot: 0, emitted: at(1.0), stream: 0 }));
     assert_eq!(ledger.pending(), 0);
 }
 
 #[test]
 fn a_tree_without_receivers_ends_with_the_next_fold() {
     let mut ledger = Ledger::new(7, Some(T));
-    let root = ledger.open(at(0.0)).unwrap();
+    let root = ledger.open(at(0.0), 0).unwrap();
     assert!(!ledger.charge(root, 0));
     assert!(ledger.fold(root, 0).is_some());
 }
@@ -36,10 +36,10 @@ fn a_tree_without_receivers_ends_with_the_next_fold() {
 #[test]
 fn a_late_ack_does_not_hit_the_next_tree_in_the_slot() {
     let mut ledger = Ledger::new(7, Some(T));
-    let old = ledger.open(at(0.0)).unwrap();
+    let old = ledger.open(at(0.0), 0).unwrap();
     ledger.charge(old, 5);
     assert!(ledger.fail(old).is_some());
-    let new = ledger.open(at(0.0)).unwrap();
+    let new = ledger.open(at(0.0), 0).unwrap();
     ledger.charge(new, 5);
     assert_eq!(slot_of(old), slot_of(new));
     assert_eq!(ledger.fold(old, 5), None);
@@ -50,9 +50,9 @@ fn a_late_ack_does_not_hit_the_next_tree_in_the_slot() {
 #[test]
 fn acks_of_a_former_life_hit_nothing() {
     let mut former = Ledger::new(41, Some(T));
-    let root = former.open(at(0.0)).unwrap();
+    let root = former.open(at(0.0), 0).unwrap();
     let mut next = Ledger::new(977, Some(T));
-    let live = next.open(at(0.0)).unwrap();
+    let live = next.open(at(0.0), 0).unwrap();
     next.charge(live, 9);
     assert_eq!(next.fold(root, 9), None);
     assert_eq!(next.pending(), 1);
@@ -61,20 +61,20 @@ fn acks_of_a_former_life_hit_nothing() {
 #[test]
 fn slots_are_reused_first_in_first_out() {
     let mut ledger = Ledger::new(0, Some(T));
-    let roots: Vec<u64> = (0..3).map(|_| ledger.open(at(0.0)).unwrap()).collect();
+    let roots: Vec<u64> = (0..3).map(|_| ledger.open(at(0.0), 0).unwrap()).collect();
     for root in [roots[1], roots[0], roots[2]] {
         ledger.fail(root);
     }
-    let slots: Vec<u32> = (0..3).map(|_| slot_of(ledger.open(at(0.0)).unwrap())).collect();
+    let slots: Vec<u32> = (0..3).map(|_| slot_of(ledger.open(at(0.0), 0).unwrap())).collect();
     assert_eq!(slots, [1, 0, 2]);
 }
 
 #[test]
 fn generations_wrap() {
     let mut ledger = Ledger::new(u64::MAX, Some(T));
-    let last = ledger.open(at(0.0)).unwrap();
+    let last = ledger.open(at(0.0), 0).unwrap();
     assert!(ledger.fail(last).is_some());
-    let first = ledger.open(at(0.0)).unwrap();
+    let first = ledger.open(at(0.0), 0).unwrap();
     assert_eq!(first >> SLOT_BITS, 0);
     assert!(ledger.fail(first).is_some());
 }
@@ -82,7 +82,7 @@ fn generations_wrap() {
 #[test]
 fn reset_gives_the_whole_timeout_again() {
     let mut ledger = Ledger::new(0, Some(T));
-    let root = ledger.open(at(0.0)).unwrap();
+    let root = ledger.open(at(0.0), 0).unwrap();
     ledger.charge(root, 1);
     ledger.reset(root, at(20.0));
     assert_eq!(expired(&mut ledger, at(45.0)), [0u32; 0]);
@@ -93,7 +93,7 @@ fn reset_gives_the_whole_timeout_again() {
 fn hasten_shortens_and_never_prolongs() {
     let mut ledger = Ledger::new(0, Some(T));
     for start in [0.0, 29.0] {
-        let root = ledger.open(at(start)).unwrap();
+        let root = ledger.open(at(start), 0).unwrap();
         ledger.charge(root, 1);
     }
     ledger.hasten(at(29.0), Duration::from_secs(5));
@@ -104,7 +104,7 @@ fn hasten_shortens_and_never_prolongs() {
 #[test]
 fn without_a_timeout_nothing_expires() {
     let mut ledger = Ledger::new(0, None);
-    let root = ledger.open(at(0.0)).unwrap();
+    let root = ledger.open(at(0.0), 0).unwrap();
     ledger.charge(root, 1);
     assert_eq!(expired(&mut ledger, at(1e9)), [0u32; 0]);
     assert_eq!(ledger.next_expiry(), None);
@@ -113,7 +113,7 @@ fn without_a_timeout_nothing_expires() {
 #[test]
 fn abandon_counts_what_is_lost() {
     let mut ledger = Ledger::new(0, Some(T));
-    let root = ledger.open(at(0.0)).unwrap();
+    let root = ledger.open(at(0.0), 0).unwrap();
     ledger.charge(root, 1);
     assert_eq!(ledger.abandon(), 1);
     assert_eq!(ledger.fold(root, 1), None);
@@ -128,7 +128,7 @@ proptest! {
         let timeout = Duration::from_millis(timeout_ms);
         let mut ledger = Ledger::new(0, Some(timeout));
         let start = Time::from_millis(start_ms);
-        let root = ledger.open(start).unwrap();
+        let root = ledger.open(start, 0).unwrap();
         ledger.charge(root, 1);
         let early = start + timeout - Duration::from_nanos(1);
         prop_assert_eq!(expired(&mut ledger, early), Vec::<u32>::new());
@@ -153,7 +153,7 @@ proptest! {
             let live: Vec<u64> = model.keys().copied().collect();
             match what {
                 0..=2 => {
-                    let root = ledger.open(Time::ZERO).unwrap();
+                    let root = ledger.open(Time::ZERO, 0).unwrap();
                     prop_assert!(!model.contains_key(&root) && !gone.contains(&root), "root used twice");
                     let edges: Vec<u64> = (0..pick % 4).map(|_| rng.next()).collect();
                     let has_edges = ledger.charge(root, edges.iter().fold(0, |a, b| a ^ b));
@@ -198,7 +198,7 @@ proptest! {
     fn a_duplicate_ack_never_ends_a_tree_early(seed in any::<u64>(), count in 2usize..20, dup in 0usize..20) {
         let mut rng = crate::ids::EdgeIds::seeded(seed);
         let mut ledger = Ledger::new(seed, Some(T));
-        let root = ledger.open(Time::ZERO).unwrap();
+        let root = ledger.open(Time::ZERO, 0).unwrap();
         let edges: Vec<u64> = (0..count).map(|_| rng.next()).collect();
         ledger.charge(root, edges.iter().fold(0, |a, b| a ^ b));
         prop_assert!(ledger.fold(root, edges[dup % count]).is_none());

@@ -4,7 +4,7 @@ use storm_model::{TaskId, Time};
 use storm_topology::builder::SpoutFactory;
 use storm_topology::{AnySpout, ComponentError, TaskHook};
 
-use super::{MAX_ERROR_PAUSE, MIN_IDLE, Mood, SpoutExecutor, SpoutTask};
+use super::{MAX_ERROR_PAUSE, MIN_IDLE, Mood, SpoutExecutor, SpoutTask, TreeCounts};
 use crate::bolt_executor::{PATIENCE, pause_after};
 use crate::executor::{StartError, TaskMaker};
 use crate::ledger::Ledger;
@@ -18,11 +18,12 @@ impl SpoutTask {
         factory: &SpoutFactory,
         id: TaskId,
         ledger: Ledger,
+        streams: usize,
     ) -> Result<SpoutTask, StartError> {
         let (spout, hooks, has_waker) = open(maker, factory, id, 1).map_err(|error| StartError {
             component: maker.component.clone(),
             task: id,
-            message: error.chain(),
+            message: panics::text_of(&error),
         })?;
         Ok(SpoutTask {
             id,
@@ -37,8 +38,8 @@ impl SpoutTask {
             incarnation: 1,
             panics: 0,
             tracked: 0,
-            acked: 0,
-            failed: 0,
+            replayed: 0,
+            ended: vec![TreeCounts::default(); streams],
             lost: 0,
         })
     }

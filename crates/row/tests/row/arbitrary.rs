@@ -16,7 +16,7 @@ pub(crate) fn builder() -> RowBuilder {
 /// A batch of one row.
 pub(crate) fn batch_of(values: &[Value]) -> Batch {
     let (mut builder, mut batch) = (builder(), Batch::new());
-    batch.push(HEADER, &[], builder.write_row(values).unwrap());
+    batch.push(HEADER, &[], &builder.write_row(values).unwrap());
     batch
 }
 
@@ -34,7 +34,7 @@ impl PlainRow {
     }
 
     pub(crate) fn push_to(&self, batch: &mut Batch, builder: &mut RowBuilder) -> usize {
-        batch.push(self.header, &self.anchors, builder.write_row(&self.values).unwrap())
+        batch.push(self.header, &self.anchors, &builder.write_row(&self.values).unwrap())
     }
 }
 

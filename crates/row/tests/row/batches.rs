@@ -12,8 +12,8 @@ proptest! {
         let mut bytes = 0;
         for row in &rows {
             let values = builder.write_row(&row.values).unwrap();
-            let announced = row_bytes(row.anchors.len(), values);
-            let pushed = batch.push(row.header, &row.anchors, values);
+            let announced = row_bytes(row.anchors.len(), &values);
+            let pushed = batch.push(row.header, &row.anchors, &values);
             prop_assert_eq!(pushed, announced);
             bytes += pushed;
             prop_assert_eq!(batch.byte_len(), bytes);
@@ -60,7 +60,7 @@ proptest! {
         let from = batch(&rows);
         let mut to = Batch::new();
         for row in from.iter() {
-            to.push(row.header(), &row.anchors().collect::<Vec<_>>(), row.values());
+            to.push(row.header(), &row.anchors().collect::<Vec<_>>(), &row.values());
         }
         prop_assert_eq!(plain(&to), rows);
     }
@@ -71,7 +71,7 @@ fn header_and_anchors_come_back() {
     let header = Header { target: TaskId(u32::MAX), source: TaskId(7), stream: 9 };
     let anchors = [1, 2, 3].map(|i| Anchor { task: TaskId(i), root: u64::MAX, edge: 5 });
     let mut batch = Batch::new();
-    batch.push(header, &anchors, builder().write_row(&("x",)).unwrap());
+    batch.push(header, &anchors, &builder().write_row(&("x",)).unwrap());
 
     let row = batch.iter().next().unwrap();
     assert_eq!((row.target(), row.source(), row.stream()), (TaskId(u32::MAX), TaskId(7), 9));
@@ -121,13 +121,13 @@ fn a_batch_grows_beyond_64_kb_and_then_starts_anew() {
     let values = builder.write_row(&("x".repeat(1000),)).unwrap();
     let mut batch = Batch::new();
     for _ in 0..200 {
-        batch.push(HEADER, &[], values);
+        batch.push(HEADER, &[], &values);
     }
     assert_eq!(batch.byte_len(), 200 * (20 + 16 + 1000));
     assert!(batch.iter().all(|row| row.values() == values));
     batch.clear();
     assert_eq!((batch.row_count(), batch.byte_len()), (0, 0));
-    batch.push(HEADER, &[], values);
+    batch.push(HEADER, &[], &values);
     assert_eq!(batch.iter().next().unwrap().values(), values);
 }
 

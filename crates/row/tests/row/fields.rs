@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use storm_row::{Bytes, FieldError, FieldRef, FromField, ListRef, MapRef, Opaque, ToField, Value, values};
@@ -29,8 +30,10 @@ fn every_type_reads_what_it_wrote() {
         true => bool, i8::MIN => i8, i16::MIN => i16, i32::MIN => i32, i64::MIN => i64, 5 => i128,
         u8::MAX => u8, u16::MAX => u16, u32::MAX => u32, 5u64 => u64, 5u64 => u128,
         5usize => usize, 5isize => isize, 0.1f32 => f32, 0.1 => f64, 'é' => char,
-        "short" => String, "rather a longer text" => Box<str>, "x" => std::sync::Arc<str>,
-        vec![1u8, 2] => Vec<u8>, [1u8, 2] => [u8; 2], Bytes::from_static(b"ab") => Bytes,
+        "short" => String, "rather a longer text" => Box<str>, "x" => Arc<str>,
+        Box::<str>::from("boxed") => Box<str>, Arc::<str>::from("shared") => Arc<str>,
+        vec![1u8, 2] => Vec<u8>, [1u8, 2] => [u8; 2], Box::<[u8]>::from([0u8, 255]) => Box<[u8]>,
+        Arc::<[u8]>::from([0u8, 255]) => Arc<[u8]>, Bytes::from_static(b"ab") => Bytes,
         values![1, "a"] => Vec<Value>, Some(5) => Option<i32>, None::<i32> => Option<i32>,
         Value::from(5) => Value, Value::Null => Value,
     }
@@ -39,6 +42,11 @@ fn every_type_reads_what_it_wrote() {
     with("text", |f| assert_eq!(<&str>::from_field(f), Ok("text")));
     with("text", |f| assert!(matches!(Cow::<str>::from_field(f), Ok(Cow::Borrowed("text")))));
     with("text", |f| assert_eq!(<&[u8]>::from_field(f), Ok(&b"text"[..])));
+    with(Cow::Borrowed("text"), |f| assert_eq!(f, FieldRef::Str("text")));
+    with(Cow::<[u8]>::Owned(vec![7]), |f| {
+        assert_eq!(f, FieldRef::Bytes(&[7]));
+        assert!(matches!(Cow::<[u8]>::from_field(f), Ok(Cow::Borrowed([7]))));
+    });
     with((), |f| assert_eq!(FieldRef::from_field(f), Ok(FieldRef::Null)));
 }
 

@@ -6,7 +6,7 @@ use storm_row::{KEY_GROUPS, KEY_SEED, KeyEncoder, KeyError, Opaque, Row, Value, 
 use crate::arbitrary::{self, builder};
 
 fn try_hash(row: &dyn Row, fields: &[usize]) -> Result<u64, KeyError> {
-    KeyEncoder::new().hash(builder().write_row(row).unwrap(), fields)
+    KeyEncoder::new().hash(&builder().write_row(row).unwrap(), fields)
 }
 
 /// The hash of all fields.

@@ -228,9 +228,9 @@ fn writing_outside_of_a_row_changes_nothing() {
     builder.str(&"x".repeat(BIG_VALUE));
     builder.value(&nest(3));
     assert_eq!(builder.values().to_values(), before);
-    assert_eq!(builder.values().byte_len(), row_bytes(0, builder.values()) - 20);
+    assert_eq!(builder.values().byte_len(), row_bytes(0, &builder.values()) - 20);
     let mut batch = Batch::new();
-    batch.push(HEADER, &[], builder.values());
+    batch.push(HEADER, &[], &builder.values());
     crate::wire::assert_round_trip(&batch);
 }
 
@@ -261,7 +261,7 @@ fn a_row_that_builds_another_one_within_is_refused_or_whole() {
             if let Ok(values) = builder.write_row(&Within { arity, inner, more }) {
                 assert_eq!(values.arity(), arity);
                 let mut batch = Batch::new();
-                batch.push(HEADER, &[], values);
+                batch.push(HEADER, &[], &values);
                 crate::wire::assert_round_trip(&batch);
                 accepted.set(accepted.get() + 1);
             }

@@ -23,23 +23,33 @@ pub(super) struct QueuedTuple {
     /// `None` is stream `default`.
     stream: Option<StreamId>,
     task: Option<TaskId>,
-    answer: Option<Answer>,
+    wanted: Wanted,
+}
+
+/// Whether somebody waits for the outcome.
+enum Wanted {
+    Nothing,
+    Answer(Answer),
+    /// The tuple failed before.
+    AnswerToReplay(Answer),
 }
 
 impl QueuedTuple {
     pub(super) fn emit(self, out: &mut SpoutOutput<'_, Answer>) {
-        let QueuedTuple { row, stream, task, answer } = self;
-        match (stream, task, answer) {
-            (None, None, None) => out.emit(&*row),
-            (None, None, Some(answer)) => out.emit_tracked(answer, &*row),
-            (stream, task, answer) => {
+        let QueuedTuple { row, stream, task, wanted } = self;
+        match (stream, task, wanted) {
+            (None, None, Wanted::Nothing) => out.emit(&*row),
+            (None, None, Wanted::Answer(answer)) => out.emit_tracked(answer, &*row),
+            (stream, task, wanted) => {
                 let mut emit = out.on(stream.as_ref().map_or(DEFAULT_STREAM, StreamId::as_str));
                 if let Some(task) = task {
                     emit = emit.task(task);
                 }
-                if let Some(answer) = answer {
-                    emit = emit.tracked(answer);
-                }
+                let emit = match wanted {
+                    Wanted::Nothing => emit,
+                    Wanted::Answer(answer) => emit.tracked(answer),
+                    Wanted::AnswerToReplay(answer) => emit.replayed(answer),
+                };
                 emit.emit(&*row);
             }
         }
@@ -98,7 +108,16 @@ impl Feed {
     /// # Errors
     /// The topology stops, or the run has ended that this feed belongs to.
     pub async fn emit_tracked(&self, row: impl Row + Send + 'static) -> Result<Receipt, Stopped> {
-        self.queue_tracked(None, None, row).await
+        self.queue_tracked(None, None, Wanted::Answer, row).await
+    }
+
+    /// As [`emit_tracked`](Feed::emit_tracked), for a tuple that failed before: it counts as
+    /// replayed.
+    ///
+    /// # Errors
+    /// The topology stops, or the run has ended that this feed belongs to.
+    pub async fn emit_replayed(&self, row: impl Row + Send + 'static) -> Result<Receipt, Stopped> {
+        self.queue_tracked(None, None, Wanted::AnswerToReplay, row).await
     }
 
     /// Names a stream for an emit that is not to stream `default`.
@@ -136,18 +155,20 @@ impl Feed {
         task: Option<TaskId>,
         row: impl Row + Send + 'static,
     ) -> Result<(), Stopped> {
-        self.send(Item::Tuple(QueuedTuple { row: Box::new(row), stream, task, answer: None })).await
+        self.send(Item::Tuple(QueuedTuple { row: Box::new(row), stream, task, wanted: Wanted::Nothing }))
+            .await
     }
 
     async fn queue_tracked(
         &self,
         stream: Option<StreamId>,
         task: Option<TaskId>,
+        wanted: fn(Answer) -> Wanted,
         row: impl Row + Send + 'static,
     ) -> Result<Receipt, Stopped> {
         let (answer, receipt) = oneshot::channel();
-        let answer = Some(Answer(answer));
-        self.send(Item::Tuple(QueuedTuple { row: Box::new(row), stream, task, answer })).await?;
+        let wanted = wanted(Answer(answer));
+        self.send(Item::Tuple(QueuedTuple { row: Box::new(row), stream, task, wanted })).await?;
         Ok(Receipt(receipt))
     }
 
@@ -192,7 +213,15 @@ impl FeedEmit<'_> {
     /// # Errors
     /// The topology stops, or the run has ended that this feed belongs to.
     pub async fn emit_tracked(self, row: impl Row + Send + 'static) -> Result<Receipt, Stopped> {
-        self.feed.queue_tracked(Some(self.stream), self.task, row).await
+        self.feed.queue_tracked(Some(self.stream), self.task, Wanted::Answer, row).await
+    }
+
+    /// As [`Feed::emit_replayed`].
+    ///
+    /// # Errors
+    /// The topology stops, or the run has ended that this feed belongs to.
+    pub async fn emit_replayed(self, row: impl Row + Send + 'static) -> Result<Receipt, Stopped> {
+        self.feed.queue_tracked(Some(self.stream), self.task, Wanted::AnswerToReplay, row).await
     }
 }
 
@@ -203,7 +232,7 @@ impl FeedEmit<'_> {
 pub struct Stopped;
 
 /// Resolves when the tree of a tracked tuple is fully processed, or has failed and with which
-/// cause. To process what failed, emit it again.
+/// cause. To process what failed, emit it again ([`Feed::emit_replayed`]).
 ///
 /// One that is dropped changes nothing for its tuple. It resolves to [`FailCause::WorkerLost`]
 /// when the outcome will never be known: the topology stopped, or the spout's task was built anew.

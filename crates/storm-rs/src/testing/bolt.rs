@@ -5,18 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value as Json;
-use storm_model::{ComponentKind, DEFAULT_STREAM, Fields, TaskId, Value};
+use storm_model::{ComponentKind, DEFAULT_STREAM, Fields, TaskId, Time, Value};
 use storm_row::{Batch, Header, Row, RowBuilder, RowRef, Values};
 use storm_topology::{
-    Anchoring, Bolt, BoltError, BoltOutput, BoltSink, ComponentError, EmitError, Message, OutputDeclarer,
-    Outputs, Resolution, Retained, RetainedHome, StreamInfo, Tuple,
+    Anchoring, Bolt, BoltError, BoltOutput, BoltSink, Clock, ComponentError, EmitError, Message,
+    OutputDeclarer, Outputs, Resolution, Retained, RetainedHome, StreamInfo, Tuple,
 };
 
-use super::fakes::{FakePort, Surroundings, TASK, UNDER_TEST};
-use super::record::{Emission, on_default, on_stream};
-
-/// Longest row of a test.
-const MAX_ROW: usize = 64 << 20;
+use super::MAX_ROW;
+use super::fakes::{Reported, Surroundings, UNDER_TEST};
+use super::record::{Emission, Record, on_default, on_stream, shown};
+use super::records::{Records, listed};
 
 /// Runs one bolt without an engine: tuple by tuple, on the caller's thread.
 ///
@@ -29,9 +28,18 @@ pub struct BoltTest<B> {
     input: Arc<StreamInfo>,
     is_prepared: bool,
     /// Retained and neither acked nor failed.
-    retained: Vec<u64>,
+    retained: Vec<Held>,
     next_key: u64,
     settled: (usize, usize),
+    emits: Vec<Record>,
+}
+
+/// A retained tuple.
+struct Held {
+    key: u64,
+    /// The tuple, for messages.
+    tuple: String,
+    since: Duration,
 }
 
 /// What became of a tuple when `execute` returned.
@@ -52,7 +60,9 @@ pub enum Outcome {
 pub struct Done {
     outcome: Outcome,
     emissions: Vec<Emission>,
-    errors: Vec<String>,
+    errors: Vec<Reported>,
+    /// The call, for messages.
+    call: String,
 }
 
 impl Done {
@@ -88,7 +98,77 @@ impl Done {
 
     /// The first error that was returned, reported or kept by an emit.
     pub fn error(&self) -> Option<&str> {
-        self.errors.first().map(String::as_str)
+        self.errors.first().map(|e| &*e.message)
+    }
+
+    /// Whether an error was to end the whole topology ([`BoltError::fatal`]).
+    pub fn is_fatal(&self) -> bool {
+        self.errors.iter().any(|e| e.is_fatal)
+    }
+
+    /// The tuple was acked and there was no error.
+    ///
+    /// # Panics
+    /// When that is not so: with the tuple, what became of it, and the error.
+    #[track_caller]
+    pub fn assert_acked(&self) -> &Done {
+        self.assert_outcome(Outcome::Acked);
+        self.assert_no_errors()
+    }
+
+    /// There was no error: for ticks and messages, too.
+    ///
+    /// # Panics
+    /// When there was one: with the call and the error.
+    #[track_caller]
+    pub fn assert_no_errors(&self) -> &Done {
+        assert!(self.errors.is_empty(), "{}\nexpected: no error", self.told());
+        self
+    }
+
+    /// The tuple was retained, and there was no error.
+    ///
+    /// # Panics
+    /// As [`assert_acked`](Done::assert_acked).
+    #[track_caller]
+    pub fn assert_retained(&self) -> &Done {
+        self.assert_outcome(Outcome::Retained);
+        self.assert_no_errors()
+    }
+
+    /// The tuple failed, with an error whose message has this text in it (an empty text is in every
+    /// message, and also fits a tuple that failed without an error).
+    ///
+    /// # Panics
+    /// When that is not so: with the tuple, what became of it, and the error.
+    #[track_caller]
+    pub fn assert_failed(&self, text: &str) -> &Done {
+        self.assert_outcome(Outcome::Failed);
+        let is_told = text.is_empty() || self.errors.iter().any(|e| e.message.contains(text));
+        assert!(is_told, "{}\nexpected: an error with '{text}' in it", self.told());
+        self
+    }
+
+    #[track_caller]
+    fn assert_outcome(&self, expected: Outcome) {
+        assert!(self.outcome == expected, "{}\nexpected: {}", self.told(), expected.told());
+    }
+
+    fn told(&self) -> String {
+        let errors: Vec<_> = self.errors.iter().map(|e| &*e.message).collect();
+        let errors = if errors.is_empty() { "no error".to_owned() } else { errors.join("; ") };
+        format!("{}: {}, {errors}", self.call, self.outcome.told())
+    }
+}
+
+impl Outcome {
+    fn told(self) -> &'static str {
+        match self {
+            Outcome::Acked => "acked",
+            Outcome::Failed => "failed",
+            Outcome::Retained => "retained",
+            Outcome::NoTuple => "no tuple",
+        }
     }
 }
 
@@ -108,7 +188,18 @@ impl<B: Bolt> BoltTest<B> {
             retained: Vec::new(),
             next_key: 0,
             settled: (0, 0),
+            emits: Vec::new(),
         }
+    }
+
+    /// Makes it task `index`, counted from 0, of `count`. Default: the only one.
+    ///
+    /// # Panics
+    /// When `index` is not below `count`.
+    #[track_caller]
+    pub fn task(mut self, index: u32, count: u32) -> Self {
+        self.surroundings.set_task(index, count);
+        self
     }
 
     /// The following tuples come from this component's stream `default` and have these fields.
@@ -154,45 +245,65 @@ impl<B: Bolt> BoltTest<B> {
     /// # Panics
     /// When the row has not as many values as the input has fields, when `prepare` fails, and when
     /// the bolt panics.
+    #[track_caller]
     pub fn execute(&mut self, row: impl Row) -> Done {
         self.prepare_once();
+        let task = self.surroundings.task();
         let mut batch = Batch::new();
         let mut builder = RowBuilder::new(MAX_ROW);
         let values = builder.write_row(&row).expect("a row that can be written");
         let fields = &self.input.fields;
-        assert_eq!(values.arity(), fields.len(), "values of a tuple with the fields {fields}");
+        let found = values.arity();
+        assert!(found == fields.len(), "the row has {found} values, the input has the fields {fields}");
         // One anchor, so that the tuple looks tracked.
-        let anchor = storm_row::Anchor { task: TASK, root: 1, edge: 1 };
-        batch.push(Header { target: TASK, source: TASK, stream: 0 }, &[anchor], values);
+        let anchor = storm_row::Anchor { task, root: 1, edge: 1 };
+        let told = shown(fields, &values.to_values());
+        batch.push(Header { target: task, source: task, stream: 0 }, &[anchor], &values);
         let row = batch.iter().next().expect("the row that was just pushed");
         let info = self.input.clone();
         let tuple = Tuple::new(row, &info);
-        self.call(Some(row), |bolt, out| bolt.execute(&tuple, out))
+        self.call(told, Some(row), |bolt, out| bolt.execute(&tuple, out))
     }
 
     /// Calls `on_tick`.
+    ///
+    /// # Panics
+    /// When `prepare` fails, and when the bolt panics.
+    #[track_caller]
     pub fn tick(&mut self) -> Done {
         self.prepare_once();
-        self.call(None, |bolt, out| bolt.on_tick(out))
+        self.call("a tick".to_owned(), None, |bolt, out| bolt.on_tick(out))
     }
 
     /// Gives the bolt the messages that were sent to its inbox, each with its own result.
+    ///
+    /// # Panics
+    /// When `prepare` fails, and when the bolt panics.
+    #[track_caller]
     pub fn deliver_messages(&mut self) -> Vec<Done> {
         self.prepare_once();
         let messages = self.surroundings.port.take_messages();
-        messages.into_iter().map(|m| self.call(None, |bolt, out| bolt.on_message(m, out))).collect()
+        messages.into_iter().map(|message| self.give(message)).collect()
     }
 
     /// Gives the bolt a message.
+    ///
+    /// # Panics
+    /// When `prepare` fails, and when the bolt panics.
+    #[track_caller]
     pub fn message(&mut self, message: impl Any + Send) -> Done {
         self.prepare_once();
-        self.call(None, |bolt, out| bolt.on_message(Message::new(message), out))
+        self.give(Message::new(message))
+    }
+
+    fn give(&mut self, message: Message) -> Done {
+        self.call("a message".to_owned(), None, |bolt, out| bolt.on_message(message, out))
     }
 
     /// How many retained tuples were acked and failed so far.
     pub fn settled(&mut self) -> (usize, usize) {
         for (key, resolution) in self.surroundings.port.take_resolutions() {
-            let Some(at) = self.retained.iter().position(|k| *k == key) else { continue };
+            let Some(at) = self.retained.iter().position(|held| held.key == key) else { continue };
             match resolution {
                 Resolution::Ack => self.settled.0 += 1,
                 Resolution::Fail => self.settled.1 += 1,
@@ -209,9 +320,39 @@ impl<B: Bolt> BoltTest<B> {
         self.retained.len()
     }
 
+    /// Every tuple so far was acked or failed: the bolt holds none.
+    ///
+    /// # Panics
+    /// When it holds some: with each tuple and since when.
+    #[track_caller]
+    pub fn assert_all_settled(&mut self) {
+        self.settled();
+        let told = |held: &Held| {
+            let Held { tuple, since, .. } = held;
+            format!("{tuple} since {since:?} after the start, neither acked nor failed")
+        };
+        let held: Vec<_> = self.retained.iter().map(told).collect();
+        if !held.is_empty() {
+            let (list, now) = (listed(&held), self.surroundings.elapsed());
+            panic!(
+                "'{UNDER_TEST}' retains, {now:?} after the start:\n{list}expected: every tuple is acked or failed"
+            );
+        }
+    }
+
+    /// What the bolt emitted in all calls so far, to be asserted about.
+    pub fn emits(&self) -> Records {
+        self.surroundings.records(&self.outputs.streams, &self.emits)
+    }
+
     /// Moves the virtual clock on.
     pub fn advance(&self, by: Duration) {
         self.surroundings.clock.advance(by);
+    }
+
+    /// The virtual time, as the bolt sees it.
+    pub fn now(&self) -> Time {
+        self.surroundings.clock.now()
     }
 
     /// The bolt.
@@ -219,6 +360,7 @@ impl<B: Bolt> BoltTest<B> {
         &mut self.bolt
     }
 
+    #[track_caller]
     fn prepare_once(&mut self) {
         if !self.is_prepared {
             self.prepare().expect("prepare succeeds; call it by hand to look at its error");
@@ -227,16 +369,19 @@ impl<B: Bolt> BoltTest<B> {
 
     fn call(
         &mut self,
+        call: String,
         input: Option<RowRef<'_>>,
         user_code: impl FnOnce(&mut B, &mut BoltOutput<'_>) -> Result<(), BoltError>,
     ) -> Done {
         let last_key = self.next_key;
         let mut sink = RecordingSink {
             outputs: &self.outputs,
-            port: &self.surroundings.port,
+            surroundings: &self.surroundings,
             input,
+            call: &call,
             outcome: if input.is_some() { None } else { Some(Outcome::NoTuple) },
             emissions: Vec::new(),
+            emits: &mut self.emits,
             retained: &mut self.retained,
             next_key: &mut self.next_key,
             info: &self.input,
@@ -258,9 +403,9 @@ impl<B: Bolt> BoltTest<B> {
         let emissions = sink.emissions;
         if outcome == Outcome::Failed {
             // What this call retained has failed with it.
-            self.retained.retain(|key| *key <= last_key);
+            self.retained.retain(|held| held.key <= last_key);
         }
-        Done { outcome, emissions, errors: self.surroundings.port.take_errors() }
+        Done { outcome, emissions, errors: self.surroundings.port.take_errors(), call }
     }
 }
 
@@ -270,11 +415,13 @@ fn stream_info(component: &str, stream: &str, fields: Fields) -> Arc<StreamInfo>
 
 struct RecordingSink<'a> {
     outputs: &'a Outputs,
-    port: &'a Arc<FakePort>,
+    surroundings: &'a Surroundings,
     input: Option<RowRef<'a>>,
+    call: &'a str,
     outcome: Option<Outcome>,
     emissions: Vec<Emission>,
-    retained: &'a mut Vec<u64>,
+    emits: &'a mut Vec<Record>,
+    retained: &'a mut Vec<Held>,
     next_key: &'a mut u64,
     info: &'a Arc<StreamInfo>,
 }
@@ -288,8 +435,10 @@ impl BoltSink for RecordingSink<'_> {
         values: Values<'_>,
     ) -> Result<(), EmitError> {
         let is_open = matches!(self.outcome, None | Some(Outcome::Retained));
+        let spec = &self.outputs.streams[usize::from(stream)];
+        self.emits.push(self.surroundings.record(spec, values));
         self.emissions.push(Emission {
-            stream: self.outputs.streams[usize::from(stream)].id.to_string(),
+            stream: spec.id.to_string(),
             values: values.to_values(),
             task,
             is_anchored: match anchoring {
@@ -312,14 +461,19 @@ impl BoltSink for RecordingSink<'_> {
     fn retain(&mut self, input: &Tuple<'_>) -> Retained {
         self.outcome.get_or_insert(Outcome::Retained);
         *self.next_key += 1;
-        self.retained.push(*self.next_key);
-        let home: Arc<dyn RetainedHome> = self.port.clone();
+        let (key, tuple) = (*self.next_key, self.call.to_owned());
+        self.retained.push(Held { key, tuple, since: self.surroundings.elapsed() });
+        let home: Arc<dyn RetainedHome> = self.surroundings.port.clone();
         Retained::new(input, self.info.clone(), *self.next_key, home)
     }
 
     fn reset_timeout(&mut self, _: RowRef<'_>) {}
 
     fn report_error(&mut self, error: ComponentError) {
-        self.port.report(&error);
+        self.surroundings.port.report(&error);
+    }
+
+    fn now(&self) -> Time {
+        self.surroundings.clock.now()
     }
 }

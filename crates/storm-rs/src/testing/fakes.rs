@@ -3,36 +3,45 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Wake, Waker};
+use std::time::Duration;
 
 use serde_json::Value as Json;
 use storm_engine::VirtualClock;
 use storm_model::{
-    ComponentId, ComponentKind, ComponentSpec, ConfigMap, StreamSpec, TaskId, TaskTable, TopologySpec,
+    ComponentId, ComponentKind, ComponentSpec, ConfigMap, StreamSpec, TaskId, TaskTable, Time, TopologySpec,
 };
+use storm_row::Values;
 use storm_topology::{
-    ComponentError, Message, MessagePort, Refused, Resolution, Resources, RetainedHome, TaskContext,
+    Clock, ComponentError, Message, MessagePort, Refused, Resolution, Resources, RetainedHome, TaskContext,
     TaskPort, WorkerContext,
 };
 
+use super::record::Record;
+use super::records::Records;
+
 /// Name of the component under test.
 pub(super) const UNDER_TEST: &str = "under-test";
-/// The task under test.
-pub(super) const TASK: TaskId = TaskId(1);
+/// An error that was returned, reported or kept by an emit.
+#[derive(Clone, Debug)]
+pub(super) struct Reported {
+    pub(super) message: String,
+    pub(super) is_fatal: bool,
+}
 
 /// Takes what a task gives to its executor.
 #[derive(Default)]
 pub(super) struct FakePort {
-    errors: Mutex<Vec<String>>,
+    errors: Mutex<Vec<Reported>>,
     messages: Mutex<Vec<Message>>,
     resolutions: Mutex<Vec<(u64, Resolution)>>,
 }
 
 impl FakePort {
     pub(super) fn report(&self, error: &ComponentError) {
-        lock(&self.errors).push(error.chain());
+        lock(&self.errors).push(Reported { message: error.chain(), is_fatal: error.is_fatal() });
     }
 
-    pub(super) fn take_errors(&self) -> Vec<String> {
+    pub(super) fn take_errors(&self) -> Vec<Reported> {
         std::mem::take(&mut *lock(&self.errors))
     }
 
@@ -83,16 +92,60 @@ pub(super) struct Surroundings {
     pub(super) clock: Arc<VirtualClock>,
     pub(super) config: ConfigMap,
     pub(super) resources: Resources,
+    begin: Time,
+    /// Which task it is, of how many.
+    task_index: u32,
+    task_count: u32,
 }
 
 impl Surroundings {
     pub(super) fn new() -> Surroundings {
+        let clock = Arc::new(VirtualClock::new());
         Surroundings {
             port: Arc::default(),
-            clock: Arc::new(VirtualClock::new()),
+            begin: clock.now(),
+            clock,
             config: BTreeMap::new(),
             resources: Resources::default(),
+            task_index: 0,
+            task_count: 1,
         }
+    }
+
+    #[track_caller]
+    pub(super) fn set_task(&mut self, index: u32, count: u32) {
+        assert!(index < count, "there is no task {index} of {count}: they are counted from 0");
+        (self.task_index, self.task_count) = (index, count);
+    }
+
+    /// The task under test.
+    pub(super) fn task(&self) -> TaskId {
+        TaskId(self.task_index + 1)
+    }
+
+    /// Time since the start of the test.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.clock.now().since(self.begin)
+    }
+
+    /// What the task emitted to stream number `stream`, for assertions.
+    pub(super) fn record(&self, stream: &StreamSpec, values: Values<'_>) -> Record {
+        Record {
+            emitter: (UNDER_TEST.into(), self.task()),
+            receiver: None,
+            stream: stream.id.clone(),
+            fields: stream.fields.clone(),
+            values: values.to_values(),
+            anchors: Vec::new(),
+            at: self.elapsed(),
+        }
+    }
+
+    /// All that the task emitted so far, to be asserted about.
+    pub(super) fn records(&self, streams: &[StreamSpec], records: &[Record]) -> Records {
+        let streams = streams.iter().map(|s| (UNDER_TEST.into(), s.clone())).collect();
+        let subject = format!("'{UNDER_TEST}' emitted");
+        Records::new(subject, vec![self.task()], streams, records.to_vec(), String::new())
     }
 
     pub(super) fn set(&mut self, key: &str, value: Json) {
@@ -104,7 +157,7 @@ impl Surroundings {
         let spec = ComponentSpec {
             kind,
             executors: 1,
-            tasks: 1,
+            tasks: self.task_count,
             tasks_fixed: false,
             outputs,
             inputs: Vec::new(),
@@ -120,6 +173,6 @@ impl Surroundings {
             clock: self.clock.clone(),
         };
         let config = Arc::new(self.config.clone());
-        TaskContext::new(Arc::new(worker), component, TASK, config, 1, self.port.clone())
+        TaskContext::new(Arc::new(worker), component, self.task(), config, 1, self.port.clone())
     }
 }

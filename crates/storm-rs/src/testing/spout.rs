@@ -11,8 +11,10 @@ use storm_topology::{
     SpoutSink, SpoutTask,
 };
 
-use super::fakes::{FakePort, Surroundings, UNDER_TEST};
-use super::record::{Emission, on_default, on_stream};
+use super::MAX_ROW;
+use super::fakes::{Reported, Surroundings, UNDER_TEST};
+use super::record::{Emission, Record, on_default, on_stream};
+use super::records::Records;
 
 /// Runs one spout without an engine, on the caller's thread.
 ///
@@ -25,6 +27,7 @@ pub struct SpoutTest {
     is_open: bool,
     next_slot: u32,
     pending: Vec<Slot>,
+    emits: Vec<Record>,
 }
 
 /// A tracked tuple that is neither acked nor failed.
@@ -37,7 +40,7 @@ pub struct Asked {
     next: Option<Next>,
     emissions: Vec<Emission>,
     slots: Vec<Slot>,
-    errors: Vec<String>,
+    errors: Vec<Reported>,
 }
 
 impl Asked {
@@ -68,7 +71,12 @@ impl Asked {
 
     /// The first error that was returned, reported or kept by an emit.
     pub fn error(&self) -> Option<&str> {
-        self.errors.first().map(String::as_str)
+        self.errors.first().map(|e| &*e.message)
+    }
+
+    /// Whether an error was to end the whole topology ([`SpoutError::fatal`]).
+    pub fn is_fatal(&self) -> bool {
+        self.errors.iter().any(|e| e.is_fatal)
     }
 }
 
@@ -81,11 +89,22 @@ impl SpoutTest {
             spout: Box::new(SpoutTask::new(spout)),
             surroundings: Surroundings::new(),
             outputs: Outputs::new(UNDER_TEST.into(), declarer.into_streams()),
-            builder: RowBuilder::new(64 << 20),
+            builder: RowBuilder::new(MAX_ROW),
             is_open: false,
             next_slot: 0,
             pending: Vec::new(),
+            emits: Vec::new(),
         }
+    }
+
+    /// Makes it task `index`, counted from 0, of `count`. Default: the only one.
+    ///
+    /// # Panics
+    /// When `index` is not below `count`.
+    #[track_caller]
+    pub fn task(mut self, index: u32, count: u32) -> Self {
+        self.surroundings.set_task(index, count);
+        self
     }
 
     /// Sets a configuration key that the spout reads from its context.
@@ -116,17 +135,19 @@ impl SpoutTest {
     ///
     /// # Panics
     /// When `open` fails and when the spout panics.
+    #[track_caller]
     pub fn ask(&mut self) -> Asked {
         if !self.is_open {
             self.open().expect("open succeeds; call it by hand to look at its error");
         }
         let mut sink = RecordingSink {
             outputs: &self.outputs,
-            port: &self.surroundings.port,
+            surroundings: &self.surroundings,
             pending: self.pending.len(),
             next_slot: &mut self.next_slot,
             slots: Vec::new(),
             emissions: Vec::new(),
+            emits: &mut self.emits,
         };
         let (next, emit_error) = self.spout.next_tuple(&self.outputs, &mut self.builder, &mut sink);
         let RecordingSink { slots, emissions, .. } = sink;
@@ -158,6 +179,32 @@ impl SpoutTest {
     /// The tuples that are neither acked nor failed.
     pub fn pending(&self) -> &[Slot] {
         &self.pending
+    }
+
+    /// Asks until the spout has nothing more for now, or says that it is done, at most so many
+    /// times; returns the last answer, and adds up what was emitted.
+    ///
+    /// # Panics
+    /// As [`ask`](SpoutTest::ask).
+    #[track_caller]
+    pub fn drain(&mut self, times_max: usize) -> Asked {
+        let mut all = Asked { next: None, emissions: Vec::new(), slots: Vec::new(), errors: Vec::new() };
+        for _ in 0..times_max {
+            let Asked { next, emissions, slots, errors } = self.ask();
+            all.next = next;
+            all.emissions.extend(emissions);
+            all.slots.extend(slots);
+            all.errors.extend(errors);
+            if next != Some(Next::Emitted) {
+                break;
+            }
+        }
+        all
+    }
+
+    /// What the spout emitted in all calls so far, to be asserted about.
+    pub fn emits(&self) -> Records {
+        self.surroundings.records(&self.outputs.streams, &self.emits)
     }
 
     /// Tells the spout that the topology is deactivated.
@@ -193,11 +240,12 @@ impl SpoutTest {
 
 struct RecordingSink<'a> {
     outputs: &'a Outputs,
-    port: &'a FakePort,
+    surroundings: &'a Surroundings,
     pending: usize,
     next_slot: &'a mut u32,
     slots: Vec<Slot>,
     emissions: Vec<Emission>,
+    emits: &'a mut Vec<Record>,
 }
 
 impl SpoutSink for RecordingSink<'_> {
@@ -208,8 +256,10 @@ impl SpoutSink for RecordingSink<'_> {
         tracked: bool,
         values: Values<'_>,
     ) -> Result<Option<u32>, EmitError> {
+        let spec = &self.outputs.streams[usize::from(stream)];
+        self.emits.push(self.surroundings.record(spec, values));
         self.emissions.push(Emission {
-            stream: self.outputs.streams[usize::from(stream)].id.to_string(),
+            stream: spec.id.to_string(),
             values: values.to_values(),
             task,
             is_anchored: tracked,
@@ -228,6 +278,10 @@ impl SpoutSink for RecordingSink<'_> {
     }
 
     fn report_error(&mut self, error: ComponentError) {
-        self.port.report(&error);
+        self.surroundings.port.report(&error);
+    }
+
+    fn now(&self) -> Time {
+        self.surroundings.clock.now()
     }
 }

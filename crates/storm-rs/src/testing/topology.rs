@@ -1,57 +1,114 @@
 //! A whole topology on one thread and a virtual clock.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value as Json;
 use storm_config::{Config, ConfigErrors, Origin};
 use storm_engine::stepped::Stepped;
-use storm_engine::{ErrorReport, Snapshot, VirtualClock};
-use storm_model::{ComponentId, StreamId, TaskId, Time, Value};
-use storm_row::{Row, RowBuilder, Values};
-use storm_topology::{
-    AnySpout, Bolt, BoltError, BoltOutput, Clock, ComponentError, Factory, FailCause, Message, Next,
-    OutputDeclarer, Spout, SpoutError, SpoutOutput, SpoutTask, TaskContext, TaskHook, Topology, Tuple,
-};
+use storm_engine::{ErrorKind, ErrorReport, VirtualClock};
+use storm_model::{ComponentId, Time, Value};
+use storm_row::{Row, RowBuilder};
+use storm_topology::{AnySpout, Bolt, BoltError, BoltOutput, Clock, Factory, SpoutTask, Topology, Tuple};
 
-use super::record::compare_rows;
+use super::MAX_ROW;
+use super::fixed::{Feed, Fixed};
+use super::history::History;
+use super::records::listed;
+use super::watched::{Journal, watched};
 use crate::configure::configure;
+use crate::local::last_words;
+
+/// What is due at the end of [`Running::run_for`] gets this long: a thousand steps on the virtual
+/// clock.
+const GRACE: Duration = Duration::from_millis(1);
 
 /// Runs a topology with fixed input until everything is processed: the engine itself, stepped in an
 /// order drawn from a seed.
 ///
-/// See the [module](super) for an example.
+/// See the [module](super) for examples.
 pub struct TopologyTest {
     topology: Topology,
+    feeds: BTreeMap<ComponentId, Arc<Feed>>,
+    is_replaying: bool,
     seed: u64,
-    limit: Time,
-    log: Log,
+    limit: Duration,
 }
 
-/// What each component emitted: stream and values, in order.
-type Emitted = BTreeMap<String, Vec<(StreamId, Vec<Value>)>>;
-type Log = Arc<Mutex<Emitted>>;
-
-/// What happened in a run.
-#[derive(Debug)]
-pub struct Completed {
-    emitted: Emitted,
-    snapshot: Snapshot,
-    errors: Vec<ErrorReport>,
-    ended: Time,
+/// A topology in the middle of its run, from [`TopologyTest::start`]: time passes when it is told
+/// to. What happened so far is its [`History`].
+///
+/// ```
+/// use std::time::Duration;
+/// use storm_rs::prelude::*;
+/// use storm_rs::testing::TopologyTest;
+/// # struct Clicks;
+/// # impl Spout for Clicks {
+/// #     type MessageId = ();
+/// #     fn declare_outputs(&self, out: &mut OutputDeclarer) { out.fields(["page"]); }
+/// #     fn next_tuple(&mut self, _: &mut SpoutOutput<()>) -> Result<Next, SpoutError> { Ok(Next::Done) }
+/// # }
+/// # #[derive(Default)]
+/// # struct PerMinute(u64);
+/// # impl Bolt for PerMinute {
+/// #     fn declare_outputs(&self, out: &mut OutputDeclarer) { out.fields(["count"]); }
+/// #     fn execute(&mut self, _: &Tuple, _: &mut BoltOutput) -> Result<(), BoltError> {
+/// #         self.0 += 1;
+/// #         Ok(())
+/// #     }
+/// #     fn on_tick(&mut self, out: &mut BoltOutput) -> Result<(), BoltError> {
+/// #         out.emit((std::mem::take(&mut self.0),));
+/// #         Ok(())
+/// #     }
+/// # }
+/// # fn topology() -> Result<Topology, TopologyError> {
+/// #     let mut t = TopologyBuilder::new();
+/// #     t.set_spout("clicks", || Clicks, 1);
+/// #     t.set_bolt("per-minute", PerMinute::default, 1).tick_secs(60).shuffle_grouping("clicks");
+/// #     t.build()
+/// # }
+/// let mut run = TopologyTest::new(topology()?).feed_spout("clicks").start();
+/// run.feed("clicks", [("/a",), ("/b",)]);
+/// run.run_for(Duration::from_secs(60));
+/// run.feed("clicks", [("/a",)]);
+/// run.run_for(Duration::from_secs(60));
+/// assert_eq!(run.emitted("per-minute"), [values![2], values![1]]);
+/// run.assert_all_acked();
+/// # Ok::<(), TopologyError>(())
+/// ```
+pub struct Running {
+    run: Stepped,
+    feeds: BTreeMap<ComponentId, Arc<Feed>>,
+    topology: storm_model::TopologySpec,
+    journal: Arc<Journal>,
+    history: History,
+    /// How far [`run_for`](Running::run_for) has come.
+    until: Time,
+    /// When a run that is to be completed has to be done.
+    limit: Time,
 }
 
 impl TopologyTest {
     /// A test of this topology.
     pub fn new(topology: Topology) -> TopologyTest {
-        TopologyTest { topology, seed: 1, limit: Time::from_secs(24 * 3600), log: Log::default() }
+        TopologyTest {
+            topology,
+            feeds: BTreeMap::new(),
+            is_replaying: true,
+            seed: 1,
+            limit: Duration::from_secs(24 * 3600),
+        }
     }
 
     /// Replaces a spout by one that emits these rows to stream `default`, tracked, and again when
-    /// they fail; with several tasks each emits all of them.
+    /// they fail; with several tasks each emits all of them. Called again it adds to them. A row
+    /// that fails 100 times ends the test with an error.
     ///
     /// # Panics
     /// When there is no such spout, or a row has not as many values as its stream has fields.
+    #[track_caller]
     pub fn replace_spout<R: Row>(self, id: &str, rows: impl IntoIterator<Item = R>) -> Self {
         self.replace_stream(id, storm_model::DEFAULT_STREAM, rows)
     }
@@ -60,29 +117,56 @@ impl TopologyTest {
     ///
     /// # Panics
     /// As [`replace_spout`](Self::replace_spout).
+    #[track_caller]
     pub fn replace_stream<R: Row>(
         mut self,
         id: &str,
         stream: &str,
         rows: impl IntoIterator<Item = R>,
     ) -> Self {
-        let spec = self.topology.spec.components.get(id).filter(|c| c.inputs.is_empty());
-        let spec = spec.unwrap_or_else(|| panic!("the topology has no spout '{id}'"));
-        let (_, declared) = spec.output(stream).unwrap_or_else(|| panic!("'{id}' has no stream '{stream}'"));
-        let mut builder = RowBuilder::new(64 << 20);
-        let mut owned = |row: R| {
-            let values = builder.write_row(&row).expect("a row that can be written");
-            let found = values.arity();
-            assert_eq!(found, declared.fields.len(), "values for the fields {} of '{id}'", declared.fields);
-            values.to_values()
-        };
-        let rows: Arc<[Vec<Value>]> = rows.into_iter().map(&mut owned).collect();
-        let stream: StreamId = stream.into();
-        let make = move || -> Box<dyn AnySpout> {
-            let left = (0..rows.len()).collect();
-            Box::new(SpoutTask::new(Fixed { rows: rows.clone(), stream: stream.clone(), left }))
-        };
-        self.topology.factories.insert(id.into(), Factory::Spout(Arc::new(make)));
+        self = self.feed_spout(id);
+        add_rows(&self.topology.spec, &self.feeds, id, stream, rows);
+        self
+    }
+
+    /// Replaces a spout by one that emits what [`Running::feed`] gives to it.
+    ///
+    /// # Panics
+    /// When there is no such spout.
+    #[track_caller]
+    pub fn feed_spout(mut self, id: &str) -> Self {
+        let is_spout = matches!(self.topology.factories.get(id), Some(Factory::Spout(_)));
+        assert!(is_spout, "the topology has no spout '{id}'");
+        self.feeds.entry(id.into()).or_default();
+        self
+    }
+
+    /// Replaces the instances of a bolt, such as one that writes to a database. Its streams, inputs
+    /// and parallelism stay.
+    ///
+    /// # Panics
+    /// When there is no such bolt.
+    #[track_caller]
+    pub fn replace_bolt<B: Bolt>(mut self, id: &str, make: impl Fn() -> B + Send + Sync + 'static) -> Self {
+        let factory = self.topology.factories.get_mut(id).filter(|f| matches!(f, Factory::Bolt(_)));
+        let factory = factory.unwrap_or_else(|| panic!("the topology has no bolt '{id}'"));
+        *factory = Factory::Bolt(Arc::new(move || Box::new(make())));
+        self
+    }
+
+    /// Replaces a bolt by one that acks all that comes and emits nothing;
+    /// [`History::arrivals`] has what came.
+    ///
+    /// # Panics
+    /// When there is no such bolt.
+    #[track_caller]
+    pub fn mute_bolt(self, id: &str) -> Self {
+        self.replace_bolt(id, || Mute)
+    }
+
+    /// Rows of replaced spouts that fail are not emitted again.
+    pub fn without_replay(mut self) -> Self {
+        self.is_replaying = false;
         self
     }
 
@@ -100,38 +184,66 @@ impl TopologyTest {
     }
 
     /// How long the run may take on the virtual clock. Default: a day.
-    pub fn within(mut self, limit: std::time::Duration) -> Self {
-        self.limit = Time::ZERO + limit;
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
         self
     }
 
     /// Runs until every spout is done and everything is processed.
     ///
     /// # Panics
-    /// When the topology does not start, when it is not done in time, or when the books do not add
-    /// up: a tuple that was emitted is not accounted for.
-    pub fn complete(self) -> Completed {
-        let (seed, limit) = (self.seed, self.limit);
-        let (mut run, log) = self.start();
-        let begin = run.clock().now();
-        let is_done = run.run_to_end(begin + std::time::Duration::from_nanos(limit.as_nanos()));
-        let ended = run.clock().now() - std::time::Duration::from_nanos(begin.as_nanos());
-        let errors = run.take_errors();
-        let snapshot = run.snapshot();
-        assert!(
-            is_done,
-            "not done after {ended:?} (seed {seed}); errors: {errors:#?}; figures: {snapshot:#?}"
-        );
-        let wrong = snapshot.audit(true);
-        assert!(wrong.is_empty(), "the books do not add up (seed {seed}): {wrong:#?}");
-        run.stop();
-        let emitted = std::mem::take(&mut *log.lock().unwrap_or_else(PoisonError::into_inner));
-        Completed { emitted, snapshot, errors, ended }
+    /// When the topology does not start; when it is not done in time, with what it waits for; when
+    /// a component breaks its own declarations or ends the topology
+    /// ([`ComponentError::fatal`](storm_topology::ComponentError::fatal)); when a row of a replaced
+    /// spout fails 100 times; when the books do not add up: a tuple that was emitted is not
+    /// accounted for.
+    #[track_caller]
+    pub fn complete(self) -> History {
+        self.begin(false).complete()
     }
 
-    fn start(mut self) -> (Stepped, Log) {
+    /// Runs until a component ends the topology with
+    /// [`ComponentError::fatal`](storm_topology::ComponentError::fatal), and returns that error.
+    ///
+    /// # Panics
+    /// When no component does, or as [`complete`](Self::complete).
+    #[track_caller]
+    pub fn expect_fatal(self) -> ErrorReport {
+        let mut running = self.begin(false);
+        let is_fatal = |e: &ErrorReport| e.kind == ErrorKind::Fatal;
+        running.run.run_while(running.limit, |run| !run.is_complete() && !run.errors().iter().any(is_fatal));
+        running.history.look(&mut running.run);
+        let fatal = running.errors().iter().find(|e| is_fatal(e)).cloned();
+        let history = &running.history;
+        fatal.unwrap_or_else(|| {
+            panic!("no component ended the topology\n{}{}", history.error_list(), history.note())
+        })
+    }
+
+    /// Starts the topology without letting any time pass.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[track_caller]
+    pub fn start(self) -> Running {
+        self.begin(true)
+    }
+
+    #[track_caller]
+    fn begin(mut self, is_open: bool) -> Running {
+        let clock = Arc::new(VirtualClock::new());
+        let journal = Arc::new(Journal::new(clock.clone()));
+        for (id, feed) in &self.feeds {
+            feed.set_open(is_open);
+            let (feed, journal, is_replaying) = (feed.clone(), journal.clone(), self.is_replaying);
+            let make = move || -> Box<dyn AnySpout> {
+                Box::new(SpoutTask::new(Fixed::new(feed.clone(), journal.clone(), is_replaying)))
+            };
+            self.topology.factories.insert(id.clone(), Factory::Spout(Arc::new(make)));
+        }
         for (id, factory) in &mut self.topology.factories {
-            *factory = watched(id, factory.clone(), &self.log);
+            let outputs = &self.topology.spec.components[id].outputs;
+            *factory = watched(id, outputs, factory.clone(), &journal);
         }
         let code = self.topology.spec.config.clone().into_iter().collect();
         let configured = |topology: &mut Topology| -> Result<_, Box<dyn std::error::Error>> {
@@ -142,176 +254,152 @@ impl TopologyTest {
         };
         let settings = configured(&mut self.topology)
             .unwrap_or_else(|e| panic!("the topology cannot be configured: {e}"));
-        let run = Stepped::start(self.topology, settings, Arc::new(VirtualClock::new()), self.seed);
-        (run.unwrap_or_else(|e| panic!("the topology does not start: {e}")), self.log)
-    }
-}
-
-impl Completed {
-    /// Values that a component emitted to stream `default`, in order of the emits.
-    pub fn emitted(&self, component: &str) -> Vec<Vec<Value>> {
-        self.emitted_to(component, storm_model::DEFAULT_STREAM)
-    }
-
-    /// The same sorted: for assertions where the order depends on the seed.
-    pub fn emitted_sorted(&self, component: &str) -> Vec<Vec<Value>> {
-        let mut rows = self.emitted(component);
-        rows.sort_by(|a, b| compare_rows(a, b));
-        rows
-    }
-
-    /// Values that a component emitted to a stream, in order of the emits.
-    pub fn emitted_to(&self, component: &str, stream: &str) -> Vec<Vec<Value>> {
-        let emits = self.emitted.get(component).into_iter().flatten();
-        emits.filter(|(s, _)| *s == *stream).map(|(_, values)| values.clone()).collect()
-    }
-
-    /// Tuples that a component acked: a spout's trees, a bolt's inputs.
-    pub fn acked(&self, component: &str) -> u64 {
-        self.snapshot.sum(component, |t| t.acked)
-    }
-
-    /// Tuples that a component failed: a spout's trees, a bolt's inputs.
-    pub fn failed(&self, component: &str) -> u64 {
-        self.snapshot.sum(component, |t| t.failed)
-    }
-
-    /// All figures.
-    pub fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
-    }
-
-    /// Errors that components had.
-    pub fn errors(&self) -> &[ErrorReport] {
-        &self.errors
-    }
-
-    /// How long it took on the virtual clock.
-    pub fn took(&self) -> std::time::Duration {
-        self.ended.since(Time::ZERO)
-    }
-}
-
-/// Emits fixed rows, and again those that failed.
-struct Fixed {
-    rows: Arc<[Vec<Value>]>,
-    stream: StreamId,
-    left: VecDeque<usize>,
-}
-
-impl Spout for Fixed {
-    type MessageId = usize;
-
-    fn next_tuple(&mut self, out: &mut SpoutOutput<'_, usize>) -> Result<Next, SpoutError> {
-        let Some(at) = self.left.pop_front() else { return Ok(Next::Done) };
-        out.on(self.stream.as_str()).tracked(at).emit(&self.rows[at]);
-        Ok(Next::Emitted)
-    }
-
-    fn fail(&mut self, at: usize, _: FailCause) {
-        self.left.push_back(at);
-    }
-}
-
-/// The same component, with a hook that writes down what it emits.
-fn watched(id: &ComponentId, factory: Factory, log: &Log) -> Factory {
-    let (id, log) = (id.to_string(), log.clone());
-    let hook = move || Recorder { component: id.clone(), log: log.clone() };
-    match factory {
-        Factory::Bolt(make) => {
-            Factory::Bolt(Arc::new(move || Box::new(WatchedBolt { bolt: make(), hook: Some(hook()) })))
-        }
-        Factory::Spout(make) => {
-            Factory::Spout(Arc::new(move || Box::new(WatchedSpout { spout: make(), hook: Some(hook()) })))
+        let spec = self.topology.spec.clone();
+        let run = Stepped::start(self.topology, settings, clock.clone(), self.seed)
+            .unwrap_or_else(|e| panic!("the topology does not start: {e}"));
+        let now = clock.now();
+        Running {
+            run,
+            feeds: self.feeds,
+            history: History::new(spec.clone(), journal.clone(), self.seed),
+            topology: spec,
+            journal,
+            until: now,
+            limit: now + self.limit,
         }
     }
 }
 
-struct Recorder {
-    component: String,
-    log: Log,
-}
+impl Running {
+    /// Gives rows to a replaced spout, which emits them to stream `default` as soon as time passes.
+    ///
+    /// # Panics
+    /// When the spout is not replaced, or a row has not as many values as its stream has fields.
+    #[track_caller]
+    pub fn feed<R: Row>(&mut self, id: &str, rows: impl IntoIterator<Item = R>) {
+        self.feed_stream(id, storm_model::DEFAULT_STREAM, rows);
+    }
 
-impl TaskHook for Recorder {
-    fn emit(&mut self, _: TaskId, stream: &StreamId, values: Values<'_>, _: usize) {
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.entry(self.component.clone()).or_default().push((stream.clone(), values.to_values()));
+    /// As [`feed`](Running::feed), for another stream.
+    ///
+    /// # Panics
+    /// As [`feed`](Running::feed).
+    #[track_caller]
+    pub fn feed_stream<R: Row>(&mut self, id: &str, stream: &str, rows: impl IntoIterator<Item = R>) {
+        add_rows(&self.topology, &self.feeds, id, stream, rows);
+    }
+
+    /// Lets so much virtual time pass; what is due at the end of it has happened then.
+    ///
+    /// # Panics
+    /// When a component breaks its own declarations or ends the topology, and when a row of a
+    /// replaced spout has failed 100 times.
+    #[track_caller]
+    pub fn run_for(&mut self, time: Duration) -> &mut Running {
+        self.until = self.until + time;
+        let (until, journal) = (self.until + GRACE, self.journal.clone());
+        self.run.run_while(until, |run| !has_failed(run, &journal));
+        self.history.look(&mut self.run);
+        self.check();
+        self
+    }
+
+    /// Tells the spouts to emit no more.
+    pub fn deactivate(&mut self) {
+        self.run.deactivate();
+    }
+
+    /// Tells the spouts to emit again.
+    pub fn activate(&mut self) {
+        self.run.activate();
+    }
+
+    /// Runs until every spout is done and everything is processed; replaced spouts are done when
+    /// they have emitted what they were given.
+    ///
+    /// # Panics
+    /// As [`TopologyTest::complete`].
+    #[track_caller]
+    pub fn complete(mut self) -> History {
+        self.feeds.values().for_each(|feed| feed.set_open(false));
+        let journal = self.journal.clone();
+        let is_over = |run: &Stepped| run.is_complete() || has_failed(run, &journal);
+        let is_over = self.run.run_while(self.limit, |run| !is_over(run));
+        let undone = self.run.undone_spouts();
+        self.history.look(&mut self.run);
+        self.check();
+        let history = &self.history;
+        let (errors, note) = (history.error_list(), history.note());
+        if !is_over {
+            let mut problems = history.open();
+            problems.extend(
+                undone.iter().map(|spout| format!("'{spout}' is not done: it has not said Next::Done")),
+            );
+            let (took, list, figures) = (history.took(), listed(&problems), history.figures());
+            panic!("not done after {took:?} of virtual time:\n{list}{errors}{figures}{note}");
+        }
+        let wrong = history.snapshot().audit(true);
+        assert!(wrong.is_empty(), "the books do not add up:\n{}{errors}{note}", listed(&wrong));
+        self.run.stop();
+        self.history
+    }
+
+    #[track_caller]
+    fn check(&self) {
+        let (errors, note) = (self.history.error_list(), self.history.note());
+        if let Some(report) = self.history.errors().iter().find(|e| e.kind.ends_local_run()) {
+            panic!("{}\n{errors}{note}", last_words(report));
+        }
+        let given_up = self.journal.notes().given_up.first().cloned();
+        if let Some(row) = given_up {
+            panic!("{row}\n{}{errors}{note}", listed(&self.history.open()));
+        }
     }
 }
 
-struct WatchedBolt {
-    bolt: Box<dyn Bolt>,
-    hook: Option<Recorder>,
-}
+/// Acks all that comes.
+struct Mute;
 
-impl Bolt for WatchedBolt {
-    fn declare_outputs(&self, out: &mut OutputDeclarer) {
-        self.bolt.declare_outputs(out);
-    }
-
-    fn prepare(&mut self, ctx: &TaskContext) -> Result<(), BoltError> {
-        self.hook.take().into_iter().for_each(|hook| ctx.add_hook(hook));
-        self.bolt.prepare(ctx)
-    }
-
-    fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
-        self.bolt.execute(input, out)
-    }
-
-    fn on_tick(&mut self, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
-        self.bolt.on_tick(out)
-    }
-
-    fn on_message(&mut self, message: Message, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
-        self.bolt.on_message(message, out)
-    }
-
-    fn cleanup(&mut self) {
-        self.bolt.cleanup();
+impl Bolt for Mute {
+    fn execute(&mut self, _: &Tuple<'_>, _: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+        Ok(())
     }
 }
 
-struct WatchedSpout {
-    spout: Box<dyn AnySpout>,
-    hook: Option<Recorder>,
+impl Deref for Running {
+    type Target = History;
+
+    fn deref(&self) -> &History {
+        &self.history
+    }
 }
 
-impl AnySpout for WatchedSpout {
-    fn open(&mut self, ctx: &TaskContext) -> Result<(), ComponentError> {
-        self.hook.take().into_iter().for_each(|hook| ctx.add_hook(hook));
-        self.spout.open(ctx)
-    }
+/// Whether there is no use in going on.
+fn has_failed(run: &Stepped, journal: &Journal) -> bool {
+    run.errors().iter().any(|e| e.kind.ends_local_run()) || !journal.notes().given_up.is_empty()
+}
 
-    fn next_tuple(
-        &mut self,
-        outputs: &storm_topology::Outputs,
-        builder: &mut RowBuilder,
-        sink: &mut dyn storm_topology::SpoutSink,
-    ) -> (Result<Next, SpoutError>, Option<Box<storm_topology::EmitError>>) {
-        self.spout.next_tuple(outputs, builder, sink)
+#[track_caller]
+fn add_rows<R: Row>(
+    topology: &storm_model::TopologySpec,
+    feeds: &BTreeMap<ComponentId, Arc<Feed>>,
+    id: &str,
+    stream: &str,
+    rows: impl IntoIterator<Item = R>,
+) {
+    let feed = feeds.get(id).unwrap_or_else(|| {
+        panic!("'{id}' is no replaced spout: replace it with `feed_spout` before the start")
+    });
+    let (_, declared) = topology.components[id].output(stream).unwrap_or_else(|| {
+        panic!("'{id}' has no stream '{stream}'");
+    });
+    let mut builder = RowBuilder::new(MAX_ROW);
+    let mut owned = Vec::<Vec<Value>>::new();
+    for row in rows {
+        let values = builder.write_row(&row).expect("a row that can be written");
+        let (found, fields) = (values.arity(), &declared.fields);
+        assert!(found == fields.len(), "a row has {found} values, '{id}' has the fields {fields}");
+        owned.push(values.to_values());
     }
-
-    fn ack(&mut self, slot: u32) {
-        self.spout.ack(slot);
-    }
-
-    fn fail(&mut self, slot: u32, cause: FailCause) {
-        self.spout.fail(slot, cause);
-    }
-
-    fn fail_refused(&mut self) -> usize {
-        self.spout.fail_refused()
-    }
-
-    fn activate(&mut self) {
-        self.spout.activate();
-    }
-
-    fn deactivate(&mut self) {
-        self.spout.deactivate();
-    }
-
-    fn close(&mut self) {
-        self.spout.close();
-    }
+    feed.add(stream.into(), declared.fields.clone(), owned.into_iter());
 }

@@ -322,7 +322,8 @@ fn a_topology_that_starts_inactive_emits_nothing_until_it_is_activated() {
 
     run.activate();
     run.watch();
-    let is_end = |run: &Run| run.is_done() && run.is_quiet() && run.snapshot(wait).spouts(|t| t.acked) == 200;
+    let is_end =
+        |run: &Run| run.is_done() && run.is_quiet() && run.snapshot(wait).spouts(|t| t.acked()) == 200;
     while !is_end(&run) {
         match run.next_event(wait) {
             Some(Event::Ended { .. }) | None => panic!("it does not end: {:#?}", run.snapshot(wait)),

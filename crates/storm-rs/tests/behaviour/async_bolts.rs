@@ -118,8 +118,8 @@ fn another_thread_acks_and_fails() {
     for (n, cause) in outcomes {
         assert_eq!(cause, (n % 3 != 0).then_some(FailCause::Failed), "{n}");
     }
-    assert_eq!(snapshot.sum("elsewhere", |t| t.acked), 1000);
-    assert_eq!(snapshot.sum("elsewhere", |t| t.failed), 2000);
+    assert_eq!(snapshot.sum("elsewhere", |t| t.acked()), 1000);
+    assert_eq!(snapshot.sum("elsewhere", |t| t.failed()), 2000);
     assert_eq!(snapshot.sum("elsewhere", |t| t.retained), 0);
 }
 
@@ -147,7 +147,7 @@ fn a_tokio_task_acks() {
     end.send(()).unwrap();
     thread.join().unwrap().unwrap();
     assert_eq!(errors, []);
-    assert_eq!(snapshot.spouts(|t| t.acked), 500);
+    assert_eq!(snapshot.spouts(|t| t.acked()), 500);
     assert!(taken(&outcomes).iter().all(|(_, cause)| cause.is_none()));
 }
 
@@ -167,7 +167,7 @@ fn a_dropped_handle_fails_at_once() {
     assert!(taken(&outcomes).into_iter().eq((0..100).map(|n| (n, Some(FailCause::Failed)))));
     let snapshot = run.snapshot();
     assert_eq!(snapshot.audit(true), [""; 0]);
-    assert_eq!(snapshot.sum("dropping", |t| t.failed), 100);
+    assert_eq!(snapshot.sum("dropping", |t| t.failed()), 100);
     run.stop();
 }
 
@@ -308,7 +308,7 @@ fn an_ack_from_another_thread_does_not_overtake_a_child() {
     assert_eq!(errors, []);
     assert_eq!(taken(&early), [0; 0], "acked before their children, or failed");
     assert!(tally(&got).into_iter().eq((0..COUNT).map(|n| (n, 3))));
-    assert_eq!(snapshot.spouts(|t| t.acked), COUNT as u64);
+    assert_eq!(snapshot.spouts(|t| t.acked()), COUNT as u64);
     assert_eq!(snapshot.executors.iter().map(|e| e.late_acks).sum::<u64>(), 0);
 }
 
@@ -422,8 +422,8 @@ fn a_retained_tuple_times_out_and_its_late_ack_is_counted_and_nothing_else() {
     let after = run.snapshot();
     assert_eq!(after.audit(true), [""; 0]);
     assert_eq!(taken(&outcomes), [], "they have ended");
-    assert_eq!((after.sum("hold", |t| t.acked), late(&after)), (20, 20));
-    assert_eq!(after.spouts(|t| t.failed), 20);
+    assert_eq!((after.sum("hold", |t| t.acked()), late(&after)), (20, 20));
+    assert_eq!(after.spouts(|t| t.failed()), 20);
     run.stop();
 }
 
@@ -507,7 +507,7 @@ struct Asking<S> {
     inbox: Option<Inbox<(Retained, i64)>>,
 }
 
-impl<S: Fn((Inbox<(Retained, i64)>, Retained)) + 'static> Bolt for Asking<S> {
+impl<S: Fn((Inbox<(Retained, i64)>, Retained)) + Send + 'static> Bolt for Asking<S> {
     fn declare_outputs(&self, out: &mut OutputDeclarer) {
         out.fields(["n"]);
     }
@@ -566,8 +566,8 @@ fn answers_come_home_and_are_emitted_anchored() {
     for (n, cause) in taken(&outcomes) {
         assert_eq!(cause, matches!(n % 10, 7 | 9).then_some(FailCause::Failed), "{n}");
     }
-    assert_eq!(snapshot.spouts(|t| t.failed), COUNT as u64 / 5);
-    assert_eq!(snapshot.sum("asking", |t| t.failed), COUNT as u64 / 10);
+    assert_eq!(snapshot.spouts(|t| t.failed()), COUNT as u64 / 5);
+    assert_eq!(snapshot.sum("asking", |t| t.failed()), COUNT as u64 / 10);
 }
 
 /// Writes down the messages that it gets.
@@ -743,7 +743,7 @@ fn what_a_bolt_has_retained_fails_when_it_panics() {
     assert!(errors[0].message.contains("with 9 kept, on Retained(numbers:default"), "{errors:?}");
     let snapshot = run.snapshot();
     assert_eq!(snapshot.audit(true), [""; 0]);
-    assert_eq!(snapshot.sum("fragile", |t| t.failed), 10);
+    assert_eq!(snapshot.sum("fragile", |t| t.failed()), 10);
     run.stop();
 }
 
@@ -810,7 +810,7 @@ fn messages_are_handled_while_rows_keep_coming_and_acks_of_handles_too() {
     t.set_bolt("detour", || Detour(None), 1).shuffle_grouping("numbers");
     let (snapshot, errors) = run_to_end(t.build().unwrap(), settings());
     assert_eq!(errors, []);
-    assert_eq!(snapshot.spouts(|t| t.acked), 200_000);
+    assert_eq!(snapshot.spouts(|t| t.acked()), 200_000);
 }
 
 /// Holds something that only one can hold, such as a port or a lock file, as long as it lives.
@@ -857,6 +857,6 @@ fn a_bolt_that_panicked_is_dropped_before_the_next_one_is_prepared() {
     assert!(is_done);
     let snapshot = run.snapshot();
     assert_eq!(snapshot.audit(true), [""; 0]);
-    assert_eq!((snapshot.spouts(|t| t.acked), snapshot.spouts(|t| t.failed)), (9, 1));
+    assert_eq!((snapshot.spouts(|t| t.acked()), snapshot.spouts(|t| t.failed())), (9, 1));
     run.stop();
 }

@@ -111,7 +111,39 @@ fn every_tuple_arrives_once_and_every_receipt_is_acked() {
     assert_eq!(errors, []);
     assert!(is_exact(&got, 10_000));
     assert_eq!(acked.load(SeqCst), 10_000);
-    assert_eq!(snapshot.spouts(|t| t.acked), 10_000);
+    assert_eq!(snapshot.spouts(|t| t.acked()), 10_000);
+}
+
+#[test]
+fn what_a_feed_emits_again_counts_as_replayed() {
+    let mut t = TopologyBuilder::new();
+    let feed = |feed: Feed, _: FeedContext| async move {
+        for n in 0..10i64 {
+            let mut receipt = feed.emit_tracked((n,)).await?;
+            while receipt.await.is_err() {
+                receipt = feed.emit_replayed((n,)).await?;
+            }
+            let mut receipt = feed.on("more").emit_tracked((n,)).await?;
+            while receipt.await.is_err() {
+                receipt = feed.on("more").emit_replayed((n,)).await?;
+            }
+        }
+        Ok(())
+    };
+    t.set_spout("feed", move || AsyncSpout::new(["n"], feed).stream("more", ["n"]), 1);
+    let mut seen = BTreeMap::new();
+    // The number n fails n times on each stream.
+    let judge = func(move |input: &Tuple<'_>, _: &mut BoltOutput<'_>| {
+        let n = input.get::<i64>("n")?;
+        let times = seen.entry((input.source_stream().to_owned(), n)).or_insert(0);
+        *times += 1;
+        if *times > n { Ok(()) } else { Err(BoltError::quiet("not yet")) }
+    });
+    t.set_bolt("judge", judge, 1).shuffle_grouping("feed").shuffle_grouping(("feed", "more"));
+    let (snapshot, errors) = run_to_end(t.build().unwrap(), settings());
+    assert_eq!(errors, []);
+    let figures = |task: &storm_rs::engine::TaskSnapshot| [task.acked(), task.failed(), task.replayed];
+    assert_eq!(snapshot.tasks("feed").map(figures).collect::<Vec<_>>(), [[20, 90, 90]]);
 }
 
 #[test]
@@ -236,7 +268,8 @@ fn follow_receipts(
 }
 
 type Follow = Box<
-    dyn FnMut(Feed, FeedContext) -> std::pin::Pin<Box<dyn Future<Output = Result<(), SpoutError>> + Send>>,
+    dyn FnMut(Feed, FeedContext) -> std::pin::Pin<Box<dyn Future<Output = Result<(), SpoutError>> + Send>>
+        + Send,
 >;
 
 #[test]
@@ -328,6 +361,19 @@ fn a_wrong_row_fails_its_receipt_and_is_a_breach_of_contract() {
     assert!(errors[0].1.contains("2 values to stream 'default', which has 1 fields"), "{errors:?}");
     assert!(errors[1].1.contains("stream 'nowhere'"), "{errors:?}");
     turns.finish();
+}
+
+#[test]
+fn a_feed_can_end_the_topology() {
+    let mut turns = InTurns::start(settings(), |t, handle| {
+        let feed = move || {
+            let feed = |_: Feed, _: FeedContext| async { Err(SpoutError::fatal("no such partition")) };
+            AsyncSpout::new(["n"], feed).on(handle.clone())
+        };
+        t.set_spout("feed", feed, 1);
+    });
+    turns.pass(50);
+    assert_eq!(turns.errors(), [(ErrorKind::Fatal, "no such partition".to_owned())]);
 }
 
 #[test]
@@ -436,8 +482,8 @@ fn a_tuple_of_a_former_run_can_still_fail() {
     turns.pass(300);
     assert_eq!(got.lock().unwrap().len(), 2);
     let snapshot = turns.run.snapshot();
-    assert_eq!(snapshot.spouts(|t| t.acked), 1);
-    assert_eq!(snapshot.spouts(|t| t.failed), 1);
+    assert_eq!(snapshot.spouts(|t| t.acked()), 1);
+    assert_eq!(snapshot.spouts(|t| t.failed()), 1);
     turns.finish();
 }
 
@@ -634,8 +680,8 @@ fn a_failed_tuple_is_emitted_again_until_it_is_acked() {
     });
     turns.pass(200);
     let snapshot = turns.run.snapshot();
-    assert_eq!(snapshot.spouts(|t| t.failed), 100);
-    assert_eq!(snapshot.spouts(|t| t.acked), 50);
+    assert_eq!(snapshot.spouts(|t| t.failed()), 100);
+    assert_eq!(snapshot.spouts(|t| t.acked()), 50);
     turns.finish();
     assert!(is_exact(&got, 50));
 }

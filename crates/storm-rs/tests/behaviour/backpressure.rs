@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use storm_rs::Time;
@@ -372,4 +373,98 @@ fn a_large_row_gets_through_beside_a_busy_sender() {
     let mut run = Stepped::start(t.build().unwrap(), settings(), clock, 1).unwrap();
     run.run_until(Time::from_secs(12));
     assert!(taken(&got).iter().any(|(_, n)| *n == 7), "2 s after it was emitted");
+}
+
+/// What the spout of the next test is to do.
+const WARM_UP: i64 = 0;
+const NOTHING: i64 = 1;
+const BURST: i64 = 2;
+/// It has done that.
+const OVER: i64 = 3;
+
+/// Nine calls go on after an emit, each with credit for more: together they hold most of what the
+/// sink's inbox takes. The sink has nothing to do, so whoever waits for credit gets what is left,
+/// and not only once half of the inbox is free.
+#[test]
+fn a_sender_goes_on_at_an_idle_receiver_while_long_calls_hold_credit() {
+    use storm_rs::engine::{Options, Run};
+    let (stage, held_up, through) =
+        (Arc::new(AtomicI64::new(WARM_UP)), Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
+    let gate = Arc::new(Mutex::new(()));
+    let held = gate.lock().unwrap();
+    let declare: fn(&mut OutputDeclarer) = |out| {
+        out.fields(["n", "ballast"]);
+    };
+    let mut t = TopologyBuilder::new();
+    let order = stage.clone();
+    let burst = source(declare, &log(), move |out| match order.load(Ordering::SeqCst) {
+        WARM_UP => {
+            out.emit((0_i64, ()));
+            Ok(Next::Emitted)
+        }
+        BURST => {
+            (0..16_000).for_each(|_| out.emit((1_i64, vec![7_u8; 1000])));
+            order.store(OVER, Ordering::SeqCst);
+            Ok(Next::Done)
+        }
+        _ => Ok(Next::Idle),
+    });
+    t.set_spout("burst", burst, 1);
+    let (order, mut is_done) = (stage.clone(), false);
+    let call = source(declare, &log(), move |out| {
+        if order.load(Ordering::SeqCst) == WARM_UP || std::mem::replace(&mut is_done, true) {
+            return Ok(Next::Idle);
+        }
+        out.emit((0_i64, ()));
+        Ok(Next::Emitted)
+    });
+    t.set_spout("call", call, 1);
+    let (calls, bolt_gate) = (held_up.clone(), gate.clone());
+    let long = bolted(declare, move |_, out| {
+        out.emit((0_i64, ()));
+        calls.fetch_add(1, Ordering::SeqCst);
+        drop(bolt_gate.lock());
+        Ok(())
+    });
+    t.set_bolt("long", long, 9).all_grouping("call");
+    let (order, count) = (stage.clone(), through.clone());
+    let sink = func(move |input: &Tuple<'_>, _: &mut BoltOutput<'_>| {
+        let n = input.get::<i64>(0)?;
+        // Until then it takes nothing, so that most of the burst has to wait for credit.
+        while n == 1 && order.load(Ordering::SeqCst) != OVER {
+            std::thread::yield_now();
+        }
+        count.fetch_add(n, Ordering::SeqCst);
+        Ok(())
+    });
+    t.set_bolt("sink", sink, 1).shuffle_grouping("burst").shuffle_grouping("long");
+    // Threads enough that nobody has to wait for another's long call.
+    let settings = Settings { threads: threads().map(|_| 12), ..settings() };
+    let options = Options { name: "idle".to_owned(), seed: 1, is_active: true };
+    let mut run = Run::start(t.build().unwrap(), settings, options).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let window = |run: &Run| {
+        let snapshot = run.snapshot(Duration::from_secs(10));
+        snapshot.executors.iter().find(|e| e.component.as_str() == "sink").map_or(0, |e| e.window_rows)
+    };
+    // Rows enough that it is bytes that run out.
+    while window(&run) < 10_000 {
+        assert!(Instant::now() < deadline, "the sink is slow: {:#?}", run.snapshot(Duration::from_secs(1)));
+    }
+    stage.store(NOTHING, Ordering::SeqCst);
+    while held_up.load(Ordering::SeqCst) < 9 {
+        assert!(Instant::now() < deadline, "{held_up:?} of 9 calls");
+        std::thread::yield_now();
+    }
+    stage.store(BURST, Ordering::SeqCst);
+    while through.load(Ordering::SeqCst) < 16_000 {
+        assert!(
+            Instant::now() < deadline,
+            "{through:?} of 16000 rows; {:#?}",
+            run.snapshot(Duration::from_secs(1))
+        );
+        std::thread::yield_now();
+    }
+    drop(held);
+    run.stop();
 }

@@ -17,7 +17,7 @@ struct Asking<F>(F);
 
 impl<F> Bolt for Asking<F>
 where
-    F: Fn(&TaskContext) -> Result<(), BoltError> + 'static,
+    F: Fn(&TaskContext) -> Result<(), BoltError> + Send + 'static,
 {
     fn prepare(&mut self, ctx: &TaskContext) -> Result<(), BoltError> {
         (self.0)(ctx)
@@ -31,7 +31,7 @@ where
 
 impl<F> Spout for Asking<F>
 where
-    F: Fn(&TaskContext) -> Result<(), SpoutError> + 'static,
+    F: Fn(&TaskContext) -> Result<(), SpoutError> + Send + 'static,
 {
     type MessageId = i64;
 

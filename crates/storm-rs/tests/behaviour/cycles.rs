@@ -147,5 +147,5 @@ fn spouts_pause_while_a_cycle_is_half_full() {
     let settings = Settings { memory_budget: 16 << 10, ..settings() };
     let snapshot = complete(t.build().unwrap(), settings, 8);
     assert!(is_exact(&got, 300));
-    assert_eq!(snapshot.spouts(|t| t.failed), 0);
+    assert_eq!(snapshot.spouts(|t| t.failed()), 0);
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use storm_rs::engine::{ComponentSettings, Settings};
 use storm_rs::prelude::*;
 
 use crate::kit::*;
@@ -52,10 +54,10 @@ fn a_run_is_not_complete_while_a_bolt_is_in_the_middle_of_its_input() {
             out.emit((n,));
         } else if seen.fetch_add(1, Ordering::SeqCst) == 0 {
             // A full batch for the last bolt, which takes it while this call goes on.
-            for _ in 0..256 {
+            for _ in 0..1024 {
                 out.emit((0_i64,));
             }
-            while arrived.load(Ordering::SeqCst) < 50_256 {
+            while arrived.load(Ordering::SeqCst) < 51_024 {
                 std::thread::yield_now();
             }
         }
@@ -101,4 +103,26 @@ fn a_spout_on_a_thread_goes_on_after_a_panic() {
     complete_on_threads(t.build().unwrap(), settings());
     let expected = (0..100).filter(|n| *n != 50);
     assert!(tally(&got).into_keys().eq(expected));
+}
+
+/// User code that waits parks its thread, as the engine does between steps: it must not use up what
+/// is to wake the engine.
+#[test]
+fn a_bell_that_rings_while_user_code_parks_is_not_lost() {
+    let outcomes = log();
+    let seen = outcomes.clone();
+    let mut t = TopologyBuilder::new();
+    t.set_spout("numbers", move || Numbers::new(200).with_outcomes(&seen), 1);
+    let parking = func(|input: &Tuple<'_>, out: &mut BoltOutput<'_>| {
+        // Rings the bell of the executor that makes this call.
+        out.retain(input).ack();
+        std::thread::park_timeout(Duration::from_millis(1));
+        Ok(())
+    });
+    t.set_bolt("parking", parking, 1).shuffle_grouping("numbers");
+    // One at a time, so that the bolt waits before each; without timeouts nobody looks by himself.
+    let one = ComponentSettings { max_spout_pending: 1, ..Default::default() };
+    let settings = Settings { timeouts: false, ..settings() };
+    complete_on_threads(t.build().unwrap(), component(settings, "numbers", one));
+    assert!(taken(&outcomes).into_iter().eq((0..200).map(|n| (n, None))));
 }

@@ -57,14 +57,15 @@ impl Spout for Numbers {
     }
 
     fn next_tuple(&mut self, out: &mut SpoutOutput<i64>) -> Result<Next, SpoutError> {
-        let n = match self.again.pop() {
-            Some(n) => n,
-            None if self.next == self.count => return Ok(Next::Done),
-            None => {
-                self.next += 1;
-                self.next - 1
-            }
-        };
+        if let Some(n) = self.again.pop() {
+            out.emit_replayed(n, (n,));
+            return Ok(Next::Emitted);
+        }
+        if self.next == self.count {
+            return Ok(Next::Done);
+        }
+        let n = self.next;
+        self.next += 1;
         if self.is_tracked {
             out.emit_tracked(n, (n,))
         } else {
@@ -90,7 +91,7 @@ pub struct Func<F>(pub F);
 
 impl<F> Bolt for Func<F>
 where
-    F: FnMut(&Tuple<'_>, &mut BoltOutput<'_>) -> Result<(), BoltError> + 'static,
+    F: FnMut(&Tuple<'_>, &mut BoltOutput<'_>) -> Result<(), BoltError> + Send + 'static,
 {
     fn declare_outputs(&self, out: &mut OutputDeclarer) {
         out.fields(["n"]);
@@ -145,7 +146,12 @@ impl Bolt for Sink {
 
 /// Settings of a test: an hour on the virtual clock is nothing.
 pub fn settings() -> Settings {
-    Settings::default()
+    Settings { threads: threads(), ..Settings::default() }
+}
+
+/// Threads that the executors share: none in the tests named `behaviour`, two in `behaviour_shared`.
+pub fn threads() -> Option<u32> {
+    (env!("CARGO_CRATE_NAME") == "behaviour_shared").then_some(2)
 }
 
 pub fn with_timeout(secs: u64) -> Settings {
@@ -238,7 +244,7 @@ where
 
 impl<F> Spout for Source<F>
 where
-    F: FnMut(&mut SpoutOutput<'_, i64>) -> Result<Next, SpoutError> + 'static,
+    F: FnMut(&mut SpoutOutput<'_, i64>) -> Result<Next, SpoutError> + Send + 'static,
 {
     type MessageId = i64;
 
@@ -278,7 +284,7 @@ where
 
 impl<F> Bolt for Bolted<F>
 where
-    F: FnMut(&Tuple<'_>, &mut BoltOutput<'_>) -> Result<(), BoltError> + 'static,
+    F: FnMut(&Tuple<'_>, &mut BoltOutput<'_>) -> Result<(), BoltError> + Send + 'static,
 {
     fn declare_outputs(&self, out: &mut OutputDeclarer) {
         (self.declare)(out);

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::type_complexity, unreachable_pub, reason = "helpers of tests")]
 
-mod kit;
+pub(crate) mod kit;
 
 mod groupings;
 mod replay;
@@ -11,16 +11,19 @@ mod timeouts;
 mod backpressure;
 mod cycles;
 mod panics;
+mod fatal;
 mod ticks;
 mod activation;
 mod direct_streams;
 mod several_streams;
 mod context;
 mod hooks;
+mod task_metrics;
+mod figures;
 mod multi_anchors;
 mod row_limits;
 mod building;
 mod debug;
-mod async_bolts;
+pub(crate) mod async_bolts;
 mod async_spouts;
 mod ends;

@@ -1,10 +1,12 @@
 //! User code may panic: the tuple fails, the error is told, the task goes on with a new instance.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use storm_rs::Time;
-use storm_rs::engine::ErrorKind;
+use storm_rs::engine::{ComponentSettings, ErrorKind};
 use storm_rs::prelude::*;
 
 use crate::kit::*;
@@ -70,7 +72,7 @@ fn a_task_that_always_panics_backs_off() {
     t.set_bolt("always", always, 1).shuffle_grouping("numbers");
     let mut run = stepped(t.build().unwrap(), settings(), 1);
     run.run_until(Time::from_secs(61));
-    let tries = run.snapshot().sum("always", |t| t.failed);
+    let tries = run.snapshot().sum("always", |t| t.failed());
     // 10 at once, then after 0.1, 0.2, .. 12.8 s.
     assert!((14..=24).contains(&tries), "{tries} tries in a minute");
 }
@@ -114,7 +116,7 @@ fn a_spouts_panic_loses_its_pending_trees_and_opens_anew() {
     let snapshot = run.snapshot();
     assert_eq!(snapshot.audit(true), [""; 0]);
     let [task] = &snapshot.tasks("clumsy").collect::<Vec<_>>()[..] else { panic!() };
-    assert!(task.incarnation > 10 && task.lost > 0 && task.acked + task.lost == 100, "{task:?}");
+    assert!(task.incarnation > 10 && task.lost > 0 && task.acked() + task.lost == 100, "{task:?}");
 }
 
 /// Panics where it can, once it has been prepared.
@@ -147,4 +149,102 @@ fn panics_in_cleanup_and_drop_harm_nobody() {
     t.set_spout("numbers", || Numbers::new(10), 1);
     t.set_bolt("spiteful", || Spiteful(false), 1).shuffle_grouping("numbers");
     complete_on_threads(t.build().unwrap(), settings());
+}
+
+fn ticking(millis: u64) -> ComponentSettings {
+    ComponentSettings { tick: Some(Duration::from_millis(millis)), ..Default::default() }
+}
+
+/// Its tasks panic in their first tick; the first can then not be prepared five times, the second
+/// once.
+struct Convalescent {
+    incarnation: u64,
+}
+
+impl Bolt for Convalescent {
+    fn prepare(&mut self, ctx: &TaskContext) -> Result<(), BoltError> {
+        self.incarnation = ctx.incarnation();
+        match (ctx.task_index(), self.incarnation) {
+            (0, 2..=6) | (1, 2) => Err("no database".into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn execute(&mut self, _: &Tuple<'_>, _: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+        Ok(())
+    }
+
+    fn on_tick(&mut self, _: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+        assert!(self.incarnation > 1, "tick");
+        Ok(())
+    }
+}
+
+/// Two tasks of one executor are without instance, and one has a new one before the other: rows of
+/// the other wait.
+#[test]
+fn a_task_without_instance_gets_no_rows_when_its_neighbour_is_back() {
+    let outcomes = log();
+    let mut n = 0;
+    let steady = source(
+        |out| {
+            out.fields(["n"]);
+        },
+        &outcomes,
+        move |out| {
+            if n == 100 {
+                return Ok(Next::Done);
+            }
+            n += 1;
+            out.emit_tracked(n, (n,));
+            Ok(Next::Until(out.now() + Duration::from_millis(100)))
+        },
+    );
+    let mut t = TopologyBuilder::new();
+    t.set_spout("steady", steady, 1);
+    t.set_bolt("convalescent", || Convalescent { incarnation: 0 }, 1).num_tasks(2).all_grouping("steady");
+    let (_, errors) =
+        complete_with_errors(t.build().unwrap(), component(settings(), "convalescent", ticking(1000)));
+    let panics: Vec<_> = errors.iter().filter(|e| e.kind == ErrorKind::Panicked).collect();
+    assert!(panics.len() == 2 && panics.iter().all(|e| e.message.contains("tick")), "{panics:?}");
+    assert!(sorted(&outcomes).into_iter().eq((1..=100).map(|n| (n, None))), "all rows have waited");
+}
+
+/// An error that cannot be written out.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("in Display")
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+/// Its ticks fail.
+struct Mute;
+
+impl Bolt for Mute {
+    fn execute(&mut self, _: &Tuple<'_>, _: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+        Ok(())
+    }
+
+    fn on_tick(&mut self, _: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+        Err(Unspeakable.into())
+    }
+}
+
+/// What an error says is user code, which runs outside of the call that returned the error.
+#[test]
+fn an_error_whose_display_panics_is_reported_and_ends_nothing() {
+    let mut t = TopologyBuilder::new();
+    t.set_spout("numbers", || Numbers::new(10), 1);
+    t.set_bolt("mute", || Mute, 1).shuffle_grouping("numbers");
+    let mut run = stepped(t.build().unwrap(), component(settings(), "mute", ticking(600)), 1);
+    run.run_until(Time::from_secs(2));
+    let errors = run.take_errors();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].message.contains("in Display"), "{}", errors[0].message);
+    assert_eq!(run.snapshot().audit(true), [""; 0]);
 }

@@ -55,7 +55,7 @@ fn without_failures_everything_arrives_exactly_once() {
     let snapshot = complete(t.build().unwrap(), settings(), 3);
     assert!(is_exact(&got, 500));
     assert!(taken(&outcomes).iter().all(|(_, failed)| failed.is_none()));
-    assert_eq!(snapshot.spouts(|t| t.acked), 500);
+    assert_eq!(snapshot.spouts(|t| t.acked()), 500);
 }
 
 #[test]
@@ -174,6 +174,9 @@ proptest! {
         let acked = outcomes.iter().filter(|(_, o)| o.is_none()).count();
         prop_assert_eq!(acked, 100 * spouts as usize, "each number is acked once");
         prop_assert_eq!(outcomes.len() as u64, snapshot.spouts(|t| t.tracked));
+        let failed = (outcomes.len() - acked) as u64;
+        let counted = (snapshot.spouts(|t| t.failed()), snapshot.spouts(|t| t.replayed));
+        prop_assert_eq!(counted, (failed, failed), "each number that failed is emitted again");
         run.stop();
     }
 }
@@ -188,7 +191,7 @@ fn everything_arrives_on_threads_too() {
     t.set_bolt("two", flaky(2, 10), 2).num_tasks(4).fields_grouping("one", ["n"]);
     t.set_bolt("sink", sink(&got), 2).shuffle_grouping("two");
     let snapshot = complete_on_threads(t.build().unwrap(), settings());
-    assert_eq!(snapshot.spouts(|t| t.acked), 4000);
+    assert_eq!(snapshot.spouts(|t| t.acked()), 4000);
     let arrived = tally(&got);
     assert!((0..2000).all(|n| arrived.get(&n).is_some_and(|c| *c >= 2)));
 }

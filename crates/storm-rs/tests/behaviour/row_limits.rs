@@ -253,7 +253,7 @@ fn what_comes_after_a_bad_tuple_is_processed() {
     t.set_bolt("sink", sink(&got), 1).shuffle_grouping("limit");
     let limited = Settings { max_tuple_bytes: 1000, error_interval: Duration::from_secs(10), ..settings() };
     let (snapshot, errors) = complete_with_errors(t.build().unwrap(), limited);
-    assert_eq!((snapshot.sum("limit", |t| t.acked), snapshot.sum("limit", |t| t.failed)), (80, 20));
+    assert_eq!((snapshot.sum("limit", |t| t.acked()), snapshot.sum("limit", |t| t.failed())), (80, 20));
     assert_eq!(got.lock().unwrap().len(), 80);
     assert!(errors.len() <= 10, "five in ten seconds of each executor, as in Storm: {}", errors.len());
     let failed = sorted(&outcomes).into_iter().filter(|(_, cause)| cause.is_some()).map(|(n, _)| n);

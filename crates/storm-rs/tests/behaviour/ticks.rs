@@ -32,7 +32,7 @@ fn ticker(ticks: &Log<(u32, u64)>, act: Act) -> impl Fn() -> Ticker<Act> + Send 
 
 impl<F> Bolt for Ticker<F>
 where
-    F: FnMut(u32, &mut BoltOutput<'_>) -> Result<(), BoltError> + 'static,
+    F: FnMut(u32, &mut BoltOutput<'_>) -> Result<(), BoltError> + Send + 'static,
 {
     fn declare_outputs(&self, out: &mut OutputDeclarer) {
         out.fields(["n"]);
@@ -170,7 +170,7 @@ struct FanOut<F>(Ticker<F>);
 
 impl<F> Bolt for FanOut<F>
 where
-    F: FnMut(u32, &mut BoltOutput<'_>) -> Result<(), BoltError> + 'static,
+    F: FnMut(u32, &mut BoltOutput<'_>) -> Result<(), BoltError> + Send + 'static,
 {
     fn declare_outputs(&self, out: &mut OutputDeclarer) {
         out.fields(["n"]);
@@ -273,7 +273,7 @@ fn a_panic_in_on_tick_is_reported_and_a_new_instance_ticks_on() {
         assert!(error.message.contains("no second tick"), "{}", error.message);
         assert!(error.message.contains("ticks.rs:"), "{}", error.message);
     }
-    assert!(run.snapshot().tasks("tick").all(|t| t.incarnation == 2 && t.failed == 0));
+    assert!(run.snapshot().tasks("tick").all(|t| t.incarnation == 2 && t.failed() == 0));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Trees that take too long fail, on time, and what comes later is ignored.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use storm_rs::Time;
@@ -264,4 +265,60 @@ fn a_next_tuple_that_blocks_once_among_fast_ones_is_reported() {
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert_eq!(errors[0].kind, storm_rs::engine::ErrorKind::Slow);
     assert!(errors[0].message.contains("next_tuple took up to 300 ms"), "{}", errors[0].message);
+}
+
+/// Each of many executors acks in a parcel of its own: more than the spout would take in one step if
+/// it did not have to. Its next turn comes when all are there and the tree is too old.
+#[test]
+fn acks_that_have_arrived_win_over_the_timeout() {
+    let outcomes = log();
+    let seen = outcomes.clone();
+    let left = Arc::new(AtomicUsize::new(1000));
+    let count = left.clone();
+    let mut t = TopologyBuilder::new();
+    t.set_spout("numbers", move || Numbers::new(1).with_outcomes(&seen), 1);
+    let many = func(move |_: &Tuple<'_>, _: &mut BoltOutput<'_>| {
+        count.fetch_sub(1, Ordering::SeqCst);
+        Ok(())
+    });
+    t.set_bolt("many", many, 1000).all_grouping("numbers");
+    let mut run = stepped(t.build().unwrap(), with_timeout(30), 1);
+    assert!(run.run_while(Time::from_secs(10), |_| left.load(Ordering::SeqCst) > 0));
+    // One more step of each, in which it sends its ack.
+    run.snapshot();
+    run.clock().advance(Duration::from_secs(60));
+    assert!(run.run_to_end(Time::from_secs(100)));
+    assert_eq!(taken(&outcomes), [(0, None)]);
+    assert_eq!(run.snapshot().audit(true), [""; 0]);
+}
+
+/// Of one executor's two tasks the first acks each tuple and the second fails it.
+struct Divided(u32);
+
+impl Bolt for Divided {
+    fn prepare(&mut self, ctx: &TaskContext) -> Result<(), BoltError> {
+        self.0 = ctx.task_index() as u32;
+        Ok(())
+    }
+
+    fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+        if self.0 == 1 {
+            out.fail(input);
+        }
+        Ok(())
+    }
+}
+
+/// A late ack tells of a timeout that is too short. One that was made before its tree failed is not
+/// late, and must not arrive behind the fail.
+#[test]
+fn an_ack_before_a_fail_is_not_late() {
+    let outcomes = log();
+    let seen = outcomes.clone();
+    let mut t = TopologyBuilder::new();
+    t.set_spout("numbers", move || Numbers::new(100).with_outcomes(&seen), 1);
+    t.set_bolt("divided", || Divided(0), 1).num_tasks(2).all_grouping("numbers");
+    let snapshot = complete(t.build().unwrap(), settings(), 7);
+    assert!(sorted(&outcomes).into_iter().eq((0..100).map(|n| (n, Some(FailCause::Failed)))));
+    assert_eq!(snapshot.executors.iter().map(|e| e.late_acks).sum::<u64>(), 0);
 }

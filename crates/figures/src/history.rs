@@ -1,0 +1,150 @@
+//! Storm's rolling windows, over totals that are counted elsewhere.
+//!
+//! As Storm's `CountStat` and `LatencyStat`: what was counted since the last rotation is in the
+//! current bucket, and each window has 20 buckets of its own. A rotation, which comes when the current
+//! bucket spans as much as one of the shortest window, adds it to the newest bucket of each; a newest
+//! bucket that is full moves the others on by one, and the oldest is forgotten. A window's sum is the
+//! current bucket and then bucket after bucket, newest first, until the window is covered; of the last
+//! one a share by time. Storm takes the last one as a whole for latencies; here counts and
+//! latencies cover the same span.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use storm_model::Time;
+
+use crate::total::{Share, Total};
+use crate::window::{BUCKETS, Window};
+
+/// Sums of a total over Storm's windows.
+///
+/// Give it the total's newest state at any time, at least about every 30 s: what came between two
+/// states is spread evenly over the time between them. A total that falls has begun again, with a
+/// new executor: what it says then is new, and nothing of before is lost.
+///
+/// Holds at most 3 × 20 differences and the newest state.
+///
+/// ```
+/// use std::time::Duration;
+/// use storm_figures::{History, Window};
+/// use storm_model::Time;
+///
+/// let mut emitted = History::<u64>::new(Time::ZERO, Duration::ZERO);
+/// for minute in 1..=60 {
+///     emitted.observe(Time::from_secs(minute * 60), &(minute * 100));
+/// }
+/// let now = Time::from_secs(3_600);
+/// assert_eq!(emitted.sum(Window::TenMinutes, now), 1_000);
+/// assert_eq!(emitted.sum(Window::AllTime, now), 6_000);
+/// ```
+#[derive(Clone, Debug)]
+pub struct History<T> {
+    /// What totals that have begun again had reached.
+    former: T,
+    /// The newest state.
+    newest: T,
+    /// When that was.
+    seen: Time,
+    current: Bucket<T>,
+    rings: [Ring<T>; 3],
+}
+
+/// What was counted in a span of time.
+#[derive(Clone, Debug, Default)]
+struct Bucket<T> {
+    span: Duration,
+    value: T,
+}
+
+/// The buckets of one window.
+#[derive(Clone, Debug)]
+struct Ring<T> {
+    window: Window,
+    /// The one that is being filled.
+    newest: Bucket<T>,
+    /// The full ones, newest first.
+    full: VecDeque<Bucket<T>>,
+}
+
+impl<T: Total> History<T> {
+    /// Begins at `now` with a total that has been counting for `age`: what its first state says was
+    /// counted in that time.
+    pub fn new(now: Time, age: Duration) -> History<T> {
+        History {
+            former: T::default(),
+            newest: T::default(),
+            seen: now,
+            current: Bucket { span: age, value: T::default() },
+            rings: [Window::TenMinutes, Window::ThreeHours, Window::OneDay].map(Ring::new),
+        }
+    }
+
+    /// Takes note of the total's state at `now`.
+    pub fn observe(&mut self, now: Time, total: &T) {
+        let gained = total.since(&self.newest).unwrap_or_else(|| {
+            self.former.absorb(&self.newest);
+            total.clone()
+        });
+        self.newest = total.clone();
+        self.current.absorb(&Bucket { span: now.since(self.seen), value: gained });
+        self.seen = self.seen.max(now);
+        if Window::TenMinutes.bucket().is_some_and(|full| self.current.span >= full) {
+            let current = std::mem::take(&mut self.current);
+            self.rings.iter_mut().for_each(|ring| ring.absorb(&current));
+        }
+    }
+
+    /// What was counted within `window` up to `now`; exact for all time, otherwise to within a share
+    /// of the oldest bucket.
+    pub fn sum(&self, window: Window, now: Time) -> T {
+        let Some(span) = window.span() else { return self.all_time() };
+        let ring = self.rings.iter().find(|ring| ring.window == window);
+        let ring = ring.expect("each window with a span has a ring");
+        let mut needed = span.saturating_sub(now.since(self.seen));
+        let mut sum = T::default();
+        for bucket in [&self.current, &ring.newest].into_iter().chain(&ring.full) {
+            if needed < bucket.span {
+                sum.absorb(&bucket.value.share(Share::new(needed, bucket.span)));
+                break;
+            }
+            sum.absorb(&bucket.value);
+            needed -= bucket.span;
+        }
+        sum
+    }
+
+    /// The total's newest state, as it was given.
+    pub fn newest(&self) -> &T {
+        &self.newest
+    }
+
+    fn all_time(&self) -> T {
+        let mut all = self.former.clone();
+        all.absorb(&self.newest);
+        all
+    }
+}
+
+impl<T: Total> Bucket<T> {
+    fn absorb(&mut self, later: &Bucket<T>) {
+        self.span = self.span.saturating_add(later.span);
+        self.value.absorb(&later.value);
+    }
+}
+
+impl<T: Total> Ring<T> {
+    fn new(window: Window) -> Ring<T> {
+        Ring { window, newest: Bucket::default(), full: VecDeque::with_capacity(BUCKETS) }
+    }
+
+    fn absorb(&mut self, bucket: &Bucket<T>) {
+        self.newest.absorb(bucket);
+        if self.window.bucket().is_some_and(|full| self.newest.span >= full) {
+            self.full.push_front(std::mem::take(&mut self.newest));
+            self.full.truncate(BUCKETS - 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
