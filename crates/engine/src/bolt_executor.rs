@@ -33,7 +33,7 @@ use timing::{Stopwatch, Timed};
 
 pub(crate) use lifecycle::pause_after;
 
-/// Messages handled per step.
+/// Messages handled per step, at least.
 const MESSAGES_PER_STEP: usize = 64;
 /// How often load-aware groupings look at loads.
 pub(crate) const LOAD_REFRESH: Duration = Duration::from_secs(1);
@@ -356,7 +356,8 @@ impl BoltExecutor {
     }
 
     fn take_messages(&mut self, now: Time) {
-        for _ in 0..MESSAGES_PER_STEP {
+        // More than rows: a bolt may post one for each row, and its inbox must not fill up meanwhile.
+        for _ in 0..MESSAGES_PER_STEP.max(2 * self.state.pace.rows_per_step()) {
             if self.is_held(now) {
                 return;
             }

@@ -787,30 +787,48 @@ fn an_error_in_on_message_is_reported_and_a_kept_emit_error_too() {
     run.stop();
 }
 
+/// Posts every tuple to the task itself, and acks it in `on_message` alone.
+struct Detour(Option<Inbox<Retained>>);
+
+impl Bolt for Detour {
+    fn prepare(&mut self, ctx: &TaskContext) -> Result<(), BoltError> {
+        self.0 = Some(ctx.inbox());
+        Ok(())
+    }
+
+    fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+        self.0.as_ref().unwrap().send(out.retain(input))?;
+        Ok(())
+    }
+
+    fn on_message(&mut self, message: Message, _: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+        message.take::<Retained>()?.ack();
+        Ok(())
+    }
+}
+
+fn detour(count: i64) -> Topology {
+    let mut t = TopologyBuilder::new();
+    t.set_spout("numbers", move || Numbers::new(count), 1);
+    t.set_bolt("detour", || Detour(None), 1).shuffle_grouping("numbers");
+    t.build().unwrap()
+}
+
 #[test]
 fn messages_are_handled_while_rows_keep_coming_and_acks_of_handles_too() {
-    // Every tuple is posted to the task itself and acked only by on_message.
-    struct Detour(Option<Inbox<Retained>>);
-    impl Bolt for Detour {
-        fn prepare(&mut self, ctx: &TaskContext) -> Result<(), BoltError> {
-            self.0 = Some(ctx.inbox());
-            Ok(())
-        }
-        fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
-            self.0.as_ref().unwrap().send(out.retain(input))?;
-            Ok(())
-        }
-        fn on_message(&mut self, message: Message, _: &mut BoltOutput<'_>) -> Result<(), BoltError> {
-            message.take::<Retained>()?.ack();
-            Ok(())
-        }
-    }
-    let mut t = TopologyBuilder::new();
-    t.set_spout("numbers", || Numbers::new(200_000), 1);
-    t.set_bolt("detour", || Detour(None), 1).shuffle_grouping("numbers");
-    let (snapshot, errors) = run_to_end(t.build().unwrap(), settings());
+    let (snapshot, errors) = run_to_end(detour(200_000), settings());
     assert_eq!(errors, []);
     assert_eq!(snapshot.spouts(|t| t.acked()), 200_000);
+}
+
+#[test]
+fn an_inbox_does_not_fill_up_when_every_row_posts_a_message() {
+    // On a clock that stands still steps are as long as they get.
+    let mut run = stepped(detour(200_000), settings(), 7);
+    assert!(run.run_to_end(Time::from_secs(2)));
+    assert_eq!(run.take_errors(), []);
+    assert_eq!(run.snapshot().spouts(|t| t.acked()), 200_000);
+    run.stop();
 }
 
 /// Holds something that only one can hold, such as a port or a lock file, as long as it lives.
