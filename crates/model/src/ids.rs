@@ -131,6 +131,17 @@ name! {
     StreamId
 }
 
+name! {
+    /// Id of a submitted topology: its name, the how manieth submission of the cluster it is and when
+    /// it was submitted, as `word-count-3-1764000000`.
+    TopologyId
+}
+
+name! {
+    /// Id of a supervisor: made once, kept on its disk.
+    SupervisorId
+}
+
 impl StreamId {
     /// The stream that `emit` uses when none is named: `default`, as in Storm.
     pub fn default_stream() -> StreamId {

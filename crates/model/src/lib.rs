@@ -2,7 +2,7 @@
 //!
 //! No I/O, no clock, no threads. Modules in reading order: names and numbers, time, values and
 //! field names; the description of a topology and what can be wrong with it; its tasks and
-//! executors, and which of its edges close a cycle.
+//! executors, which of its edges close a cycle, and where its executors run.
 
 pub mod ids;
 pub mod time;
@@ -13,9 +13,11 @@ pub mod spec;
 pub mod validate;
 pub mod tasks;
 pub mod cycles;
+pub mod assignment;
 
+pub use assignment::{AssignedExecutor, Assignment, Incarnation, Status, WorkerAssignment, WorkerSlot};
 pub use fields::Fields;
-pub use ids::{ComponentId, DEFAULT_STREAM, ExecutorId, StreamId, TaskId};
+pub use ids::{ComponentId, DEFAULT_STREAM, ExecutorId, StreamId, SupervisorId, TaskId, TopologyId};
 pub use spec::{ComponentKind, ComponentSpec, ConfigMap, GroupingSpec, InputSpec, StreamSpec, TopologySpec};
 pub use tasks::TaskTable;
 pub use time::Time;

@@ -1,0 +1,3 @@
+//! The command storm-rs: daemons, and everything one does with a cluster.
+
+fn main() {}

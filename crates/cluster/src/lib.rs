@@ -1,0 +1,1 @@
+//! The truth that Nimbuses and supervisors share, in ZooKeeper.

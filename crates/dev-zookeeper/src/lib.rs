@@ -1,0 +1,1 @@
+//! A ZooKeeper-protocol server of one node, for development and tests.

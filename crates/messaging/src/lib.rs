@@ -1,0 +1,1 @@
+//! Frames over TCP between the workers of a topology.

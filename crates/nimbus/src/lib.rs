@@ -1,0 +1,1 @@
+//! The master: takes commands, stores topologies, places their executors.

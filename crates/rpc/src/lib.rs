@@ -1,0 +1,1 @@
+//! The contract between command line, daemons and workers, over gRPC.

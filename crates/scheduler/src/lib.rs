@@ -1,0 +1,1 @@
+//! The cluster in, assignments out: who runs where, and why.

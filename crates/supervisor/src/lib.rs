@@ -1,0 +1,1 @@
+//! The slots of one machine: starts workers, watches them, starts them again.

@@ -1,0 +1,1 @@
+//! One worker process: executors of a topology, joined with those of its peers.
