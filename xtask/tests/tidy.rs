@@ -11,11 +11,11 @@ const LAYERS: &[(u8, &str, &[&str])] = &[
     (0, "storm-model", &[]),
     (0, "storm-config", &[]),
     (0, "storm-rs-derive", &[]),
-    (0, "storm-messaging", &[]),
     (0, "storm-dev-zookeeper", &[]),
     (1, "storm-row", &["storm-model"]),
     (1, "storm-figures", &["storm-model"]),
     (1, "storm-scheduler", &["storm-model"]),
+    (1, "storm-messaging", &["storm-model"]),
     (1, "storm-rpc", &["storm-model"]),
     (1, "storm-cluster", &["storm-model", "storm-dev-zookeeper"]),
     (2, "storm-topology", &["storm-model", "storm-row", "storm-figures"]),
@@ -41,16 +41,7 @@ const NIMBUS: &[&str] = &[
 ];
 const SUPERVISOR: &[&str] =
     &["storm-model", "storm-config", "storm-rpc", "storm-cluster", "storm-dev-zookeeper"];
-const WORKER: &[&str] = &[
-    "storm-model",
-    "storm-config",
-    "storm-messaging",
-    "storm-row",
-    "storm-figures",
-    "storm-rpc",
-    "storm-topology",
-    "storm-engine",
-];
+const WORKER: &[&str] = &["storm-model", "storm-messaging", "storm-rpc", "storm-topology", "storm-engine"];
 const CLI: &[&str] = &[
     "storm-model",
     "storm-config",
@@ -68,6 +59,7 @@ const FACADE: &[&str] = &[
     "storm-figures",
     "storm-topology",
     "storm-engine",
+    "storm-rpc",
     "storm-worker",
 ];
 /// What holds for the packages of `examples/` that the table does not list.

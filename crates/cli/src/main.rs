@@ -1,3 +1,27 @@
-//! The command storm-rs: daemons, and everything one does with a cluster.
+//! The command `storm-rs`: daemons, and everything one does with a cluster.
+//!
+//! Modules in reading order: what can be written on the command line; what a command knows of its
+//! surroundings; what it prints; topology binaries; the commands, one file each; a cluster on one
+//! machine.
 
-fn main() {}
+use std::process::ExitCode;
+
+mod args;
+mod context;
+mod output;
+mod binary;
+mod commands;
+mod daemons;
+mod dev;
+
+fn main() -> ExitCode {
+    let parsed = match args::parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(stop) => return stop.end(),
+    };
+    let is_json = parsed.common.json;
+    match commands::run(parsed) {
+        Ok(code) => code,
+        Err(error) => output::fail(&error, is_json),
+    }
+}

@@ -18,6 +18,8 @@ use crate::{ConfigError, ConfigErrors, Origin, yaml};
 #[derive(Clone, Debug)]
 pub struct Config {
     entries: BTreeMap<String, Entry>,
+    /// What was passed over, beside what the entries tell.
+    passed_over: Vec<Note>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,7 +59,8 @@ impl Config {
     /// The configuration in which nothing is set.
     pub fn defaults() -> Self {
         let known = keys::all().filter(|key| key.has_meaning() && key.name != PARALLELISM);
-        Self { entries: known.map(|key| (key.name.to_owned(), default_of(key))).collect() }
+        let entries = known.map(|key| (key.name.to_owned(), default_of(key))).collect();
+        Self { entries, passed_over: Vec::new() }
     }
 
     /// Puts a layer over what is there: its values win, its nulls ask for the default again.
@@ -74,18 +77,7 @@ impl Config {
     }
 
     pub(crate) fn apply(&mut self, settings: impl IntoIterator<Item = Setting>) -> Result<(), ConfigErrors> {
-        let mut checked = Vec::new();
-        let mut errors = Vec::new();
-        for setting in settings {
-            match check(setting) {
-                Ok(setting) => checked.push(setting),
-                Err(error) => errors.push(error),
-            }
-        }
-        if !errors.is_empty() {
-            return Err(ConfigErrors(errors));
-        }
-        for Setting { key, value, origin } in checked {
+        for Setting { key, value, origin } in check_all(settings)? {
             if !value.is_null() {
                 self.entries.insert(key, Entry { value, origin });
             } else if let Some(known) = keys::find(&key).filter(|known| known.name == key) {
@@ -95,6 +87,10 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn pass_over(&mut self, note: Note) {
+        self.passed_over.push(note);
     }
 
     fn reset(&mut self, key: &Key) {
@@ -108,6 +104,18 @@ impl Config {
 
 fn default_of(key: &Key) -> Entry {
     Entry { value: key.default.to_value(), origin: Origin::Default }
+}
+
+/// Checks settings; all their problems come together.
+pub(crate) fn check_all(settings: impl IntoIterator<Item = Setting>) -> Result<Vec<Setting>, ConfigErrors> {
+    let (mut checked, mut errors) = (Vec::new(), Vec::new());
+    for setting in settings {
+        match check(setting) {
+            Ok(setting) => checked.push(setting),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(checked) } else { Err(ConfigErrors(errors)) }
 }
 
 fn check(mut setting: Setting) -> Result<Setting, ConfigError> {
@@ -193,7 +201,7 @@ impl Config {
             };
             Some(Note { key: key.to_owned(), note, origin: origin.clone() })
         });
-        notes.collect()
+        notes.chain(self.passed_over.iter().cloned()).collect()
     }
 
     /// The number of executors of each component for which one was set from outside its code.

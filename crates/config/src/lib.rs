@@ -50,7 +50,7 @@ pub use config::{Config, Note};
 pub use docs::docs;
 pub use error::{ConfigError, ConfigErrors};
 pub use kind::{KeyDefault, Kind, Misfit};
-pub use load::{CONF_VARIABLE, Sources, TOPOLOGY_CONF_VARIABLE};
+pub use load::{CONF_DIR_VARIABLE, CONF_VARIABLE, Search, Sources, TOPOLOGY_CONF_VARIABLE, topology_layer};
 pub use origin::Origin;
 pub use views::{ExecutorThreads, TopologyView, component_view};
 

@@ -22,6 +22,8 @@ pub enum Origin {
         /// The variable's name.
         variable: String,
     },
+    /// The configuration of whoever submitted the topology.
+    Submitter,
     /// The code of the topology.
     TopologyCode,
     /// A line of the file given from outside for this topology.
@@ -48,6 +50,7 @@ impl fmt::Display for Origin {
                 write!(f, "in {}, line {line}", path.display())
             }
             Self::Environment { variable } => write!(f, "in the variable {variable}"),
+            Self::Submitter => f.write_str("in the submitter's storm.yaml"),
             Self::TopologyCode => f.write_str("in the topology's code"),
             Self::Argument => f.write_str("in -c"),
             Self::Component { component } => write!(f, "in the component '{component}'"),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use storm_config::{Config, Origin, Sources};
+use storm_config::{Config, Origin, Search, Sources, topology_layer};
 
 fn map(value: Value) -> Map<String, Value> {
     value.as_object().cloned().expect("a map")
@@ -87,12 +87,54 @@ fn variables_are_read_by_the_kind_of_their_key() {
 #[test]
 fn a_variable_that_does_not_fit_is_named() {
     let mut config = Config::defaults();
-    let errors = config.layer_environment([env("UI_PORT", "tcp://10.0.0.1:80")]).unwrap_err();
+    let errors = config.layer_environment([env("UI_PORT", "http")]).unwrap_err();
     expect![[r#"
-        'ui.port' in the variable UI_PORT must be a whole number (1 to 65535), but is the string 'tcp://10.0.0.1:80' (Port on which pages and REST are served)"#]]
+        'ui.port' in the variable UI_PORT must be a whole number (1 to 65535), but is the string 'http' (Port on which pages and REST are served)"#]]
     .assert_eq(&errors.to_string());
     config.layer_environment([env("UI_PORT", "")]).unwrap();
     assert_eq!(config.get_count("ui.port"), Some(8080));
+}
+
+#[test]
+fn a_port_that_a_container_platform_sets_is_passed_over() {
+    let mut config = Config::defaults();
+    config.layer_environment([env("UI_PORT", "tcp://10.0.0.1:80")]).unwrap();
+    assert_eq!(config.get_count("ui.port"), Some(8080));
+    let notes: Vec<_> = config.notes().iter().map(ToString::to_string).collect();
+    expect![
+        "'ui.port' in the variable UI_PORT has no effect: the variable is one that container platforms set for a service of that name"
+    ]
+    .assert_eq(&notes.join("\n"));
+}
+
+#[test]
+fn the_first_storm_yaml_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let home = Some(at("home"));
+    let mut search = Search { named: None, conf_dir: Some(at("conf")), current_dir: at("here"), home };
+    assert_eq!(search.find(), None);
+    for place in ["home/.storm-rs/dev", "home/.storm", "here", "conf"] {
+        fs::create_dir_all(at(place)).unwrap();
+        fs::write(at(place).join("storm.yaml"), "").unwrap();
+        assert_eq!(search.find(), Some(at(place).join("storm.yaml")));
+    }
+    search.named = Some(at("none.yaml"));
+    assert_eq!(search.find(), search.named);
+}
+
+#[test]
+fn what_is_submitted_with_a_topology_is_checked_and_keeps_its_nulls() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("topology.yaml");
+    fs::write(&file, "topology.workers: 2\nmine: [1]\ntopology.debug: ~\n").unwrap();
+    let layer = topology_layer(Some(&file), &["topology.workers=3".into(), "yours=x".into()]).unwrap();
+    let expected = json!({"topology.workers": 3, "mine": [1], "topology.debug": null, "yours": "x"});
+    assert_eq!(Value::Object(layer), expected);
+
+    fs::write(&file, "topology.wrokers: 2\n").unwrap();
+    let errors = topology_layer(Some(&file), &["topology.workers=0".into(), "a".into()]).unwrap_err();
+    assert_eq!(errors.0.len(), 3);
 }
 
 #[test]

@@ -17,6 +17,8 @@ fn every_other_key_is_marked_as_ours() {
     let added: Vec<_> = added.iter().map(|key| key.name).collect();
     expect_test::expect![[r#"
         [
+            "storm.bind.address",
+            "storm.cluster.secret.file",
             "topology.executor.threads",
             "topology.max.tuple.bytes",
             "topology.parallelism.COMPONENT",

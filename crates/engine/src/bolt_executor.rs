@@ -26,6 +26,7 @@ use crate::outbox::row_len;
 use crate::pace::Pace;
 use crate::panics;
 use crate::port::ExecutorPort;
+use crate::proxy::Proxy;
 use crate::retained::RetainedTable;
 use crate::run::Event;
 use crate::sources::Sources;
@@ -93,6 +94,8 @@ pub(crate) struct BoltState {
     is_idle: bool,
     step_rows: usize,
     returned: Grant,
+    /// The same of rows from other workers, by the executors that sent them and the lives of these.
+    returned_far: Vec<((u32, u32), Grant)>,
     /// Rows taken, and messages.
     rows: u64,
     messages: u64,
@@ -125,6 +128,7 @@ impl BoltState {
             is_idle: true,
             step_rows: 0,
             returned: Grant::default(),
+            returned_far: Vec::new(),
             rows: 0,
             messages: 0,
             timed: Timed::default(),
@@ -289,7 +293,7 @@ impl BoltExecutor {
             // Small changes are not worth a lock.
             if window < state.window || window > state.window + state.window / 8 {
                 state.window = window;
-                self.directory[self.me].account.resize(window, &mut state.wake);
+                self.directory.resize(self.me, window, &mut state.wake);
                 self.directory.wake_all(&mut state.wake);
             }
         }
@@ -304,6 +308,14 @@ impl BoltExecutor {
             state.is_idle = false;
             self.directory[self.me].account.take(returned, &mut state.wake);
             self.directory.wake_all(&mut state.wake);
+        }
+        for ((origin, life), grant) in state.returned_far.drain(..) {
+            state.is_idle = false;
+            let peer = self.directory[origin].proxy().map(Proxy::peer);
+            // Of a former life all credit is lost, and there is nobody to miss it.
+            if let Some(peer) = peer.filter(|peer| peer.life == life) {
+                peer.give_back(self.me, grant);
+            }
         }
     }
 
@@ -325,7 +337,12 @@ impl BoltExecutor {
                     return true;
                 }
                 // For spouts.
-                Control::Start | Control::Activate | Control::Deactivate | Control::Hasten => {}
+                Control::Start
+                | Control::Hold
+                | Control::Activate
+                | Control::Deactivate
+                | Control::Hasten
+                | Control::Fail(_) => {}
             }
         }
         false
@@ -479,6 +496,7 @@ impl BoltExecutor {
             row_of,
             step_rows,
             returned,
+            returned_far,
             rows,
             timed,
             ..
@@ -487,6 +505,7 @@ impl BoltExecutor {
         let (hand, source) = if is_loop { (looped, Source::Looped) } else { (data, Source::Data) };
         let Some(parcel) = &hand.parcel else { return };
         let batch: &Batch = &parcel.batch;
+        let returned = returned_to(parcel, returned, returned_far);
         let sources: &Sources = sources;
         let mut known = None;
         // Made once for many rows; what differs from row to row is set before each.
@@ -511,8 +530,7 @@ impl BoltExecutor {
             *rows += 1;
             if is_loop {
                 if directory.budget.leave_loop(row_len(row)) {
-                    let mut paused = directory.above_cycles.clone();
-                    directory.wake_all(&mut paused);
+                    directory.wake_above_cycles();
                 }
             } else {
                 returned.rows += 1;
@@ -564,6 +582,24 @@ impl BoltExecutor {
     fn rank(&self, task: TaskId) -> usize {
         (task.0 - self.maker.executor.first.0) as usize
     }
+}
+
+/// Where to note the credit of the rows of a batch.
+#[inline]
+fn returned_to<'a>(
+    parcel: &Parcel,
+    near: &'a mut Grant,
+    far: &'a mut Vec<((u32, u32), Grant)>,
+) -> &'a mut Grant {
+    if parcel.life == 0 {
+        return near;
+    }
+    let from = (parcel.origin, parcel.life);
+    let at = far.iter().position(|(f, _)| *f == from).unwrap_or_else(|| {
+        far.push((from, Grant::default()));
+        far.len() - 1
+    });
+    &mut far[at].1
 }
 
 /// `execute` did not end well.

@@ -11,17 +11,18 @@
 //! does not fit.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock, mpsc};
-use std::thread::Thread;
+use std::sync::{Mutex, PoisonError, mpsc};
 
 use crossbeam_channel::{Receiver, SendError, Sender, TrySendError, bounded, unbounded};
 use storm_figures::ExecutorSnapshot;
 use storm_model::{TaskId, Time};
 use storm_row::Batch;
-use storm_topology::{Message, Refused, Resolution};
+use storm_topology::{FailCause, Message, Refused, Resolution};
 
 use crate::acks::AckEntry;
+use crate::bell::Bell;
 use crate::credit::Account;
+use crate::proxy::Proxy;
 use crate::traffic::Traffic;
 
 const ACK_LANE: usize = 1024;
@@ -33,6 +34,8 @@ const RETURN_LANE: usize = 64;
 pub(crate) struct Parcel {
     pub(crate) batch: Batch,
     pub(crate) origin: u32,
+    /// By which life of the origin's worker it came; 0 in this worker.
+    pub(crate) life: u32,
     /// When it was sent, as of the sender's step.
     pub(crate) sent: Time,
 }
@@ -47,6 +50,8 @@ pub(crate) struct AckParcel {
 pub(crate) enum Control {
     /// Every task of the topology is prepared: spouts may emit.
     Start,
+    /// Spouts emit nothing until the next `Start`; they are not told.
+    Hold,
     /// Spouts emit again.
     Activate,
     /// Spouts emit no more; acks and fails go on.
@@ -57,45 +62,10 @@ pub(crate) enum Control {
     Snapshot(mpsc::Sender<ExecutorSnapshot>),
     /// A part of the topology is lost: wait no longer than this for what is pending.
     Hasten,
+    /// Fail all that is pending.
+    Fail(FailCause),
     /// End in good order.
     Stop,
-}
-
-/// What tells an executor that there is something for it, and wakes the thread that steps it.
-/// Ringing it before the thread waits is not lost.
-#[derive(Default)]
-pub(crate) struct Bell {
-    is_rung: AtomicBool,
-    thread: RwLock<Option<Thread>>,
-}
-
-impl Bell {
-    /// From now on the current thread is the one to wake.
-    pub(crate) fn hang(&self) {
-        *self.thread.write().unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current());
-    }
-
-    #[inline]
-    pub(crate) fn ring(&self) {
-        // Who rang before and was not heard yet has woken the thread already.
-        if self.is_rung.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        if let Some(thread) = &*self.thread.read().unwrap_or_else(PoisonError::into_inner) {
-            thread.unpark();
-        }
-    }
-
-    /// Whether it was rung and nobody has taken it.
-    pub(crate) fn is_rung(&self) -> bool {
-        self.is_rung.load(Ordering::Acquire)
-    }
-
-    /// Whether it was rung since the last call. What was done before it was rung is seen after.
-    #[inline]
-    pub(crate) fn take(&self) -> bool {
-        self.is_rung.load(Ordering::Relaxed) && self.is_rung.swap(false, Ordering::AcqRel)
-    }
 }
 
 /// The sending ends of an executor's lanes, and what others may see of it.
@@ -116,6 +86,8 @@ pub(crate) struct Address {
     ack_waiters: Mutex<Vec<u32>>,
     /// Per task: its waker was woken.
     woken: Vec<AtomicBool>,
+    /// Of an executor that runs in another worker.
+    proxy: Option<Proxy>,
 }
 
 /// The receiving ends.
@@ -156,6 +128,11 @@ impl<T> Lane<T> {
     }
 }
 
+/// A lane that nothing comes by.
+pub(crate) fn no_lane<T>() -> Lane<T> {
+    Lane(crossbeam_channel::never())
+}
+
 /// What an executor has to do with.
 #[derive(Clone, Copy)]
 pub(crate) struct Surroundings {
@@ -167,18 +144,21 @@ pub(crate) struct Surroundings {
     pub(crate) tasks: usize,
     /// Whether it gets acks.
     pub(crate) is_spout: bool,
+    /// Whether it runs in this worker.
+    pub(crate) is_here: bool,
 }
 
 /// Both ends of the lanes of an executor.
 pub(crate) fn lanes(with: Surroundings) -> (Address, Lanes) {
-    let Surroundings { senders, targets, tasks, is_spout } = with;
+    let Surroundings { senders, targets, tasks, is_spout, is_here } = with;
     let (data, data_out) = unbounded();
     let (looped, looped_out) = unbounded();
     // A bounded lane takes its memory at once: a bolt has none to spare for acks.
     let (acks, acks_out) = bounded(if is_spout { ACK_LANE } else { 1 });
     let (control, control_out) = unbounded();
     let (messages, messages_out) = unbounded();
-    let (empties, empties_out) = bounded(RETURN_LANE.max(2 * targets));
+    // Rows of another worker come in buffers that nobody there gets back.
+    let (empties, empties_out) = bounded(if is_here { RETURN_LANE.max(2 * targets) } else { 0 });
     let (empty_acks, empty_acks_out) = bounded(RETURN_LANE);
     let address = Address {
         bell: Bell::default(),
@@ -194,6 +174,7 @@ pub(crate) fn lanes(with: Surroundings) -> (Address, Lanes) {
         empty_acks,
         ack_waiters: Mutex::default(),
         woken: (0..tasks).map(|_| AtomicBool::new(false)).collect(),
+        proxy: (!is_here).then(Proxy::new),
     };
     let lanes = Lanes {
         data: Lane(data_out),
@@ -214,7 +195,24 @@ impl Address {
         let lane = if looped { &self.looped } else { &self.data };
         // The receiver is only gone when the topology stops.
         lane.send(parcel).ok();
-        self.bell.ring();
+        match &self.proxy {
+            None => self.bell.ring(),
+            Some(_) => {}
+        }
+    }
+
+    /// Wakes the executor; one of another worker is told by the line to its peer.
+    pub(crate) fn wake(&self) {
+        match &self.proxy {
+            None => self.bell.ring(),
+            Some(proxy) => proxy.ring_for_acks(),
+        }
+    }
+
+    /// What stands for the executor here, if it runs in another worker.
+    #[inline]
+    pub(crate) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
     }
 
     /// Sends acks to a spout executor; gives them back when its lane is full, and notes `sender` to
@@ -238,7 +236,10 @@ impl Address {
     fn try_acks(&self, parcel: AckParcel) -> Result<(), AckParcel> {
         match self.acks.try_send(parcel) {
             Ok(()) => {
-                self.bell.ring();
+                match &self.proxy {
+                    None => self.bell.ring(),
+                    Some(proxy) => proxy.ring_for_acks(),
+                }
                 Ok(())
             }
             Err(TrySendError::Full(parcel)) => Err(parcel),

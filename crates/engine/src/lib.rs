@@ -7,8 +7,9 @@
 //!
 //! Executors are stepped: `step(now)` does some 100 microseconds of work and never blocks. Whoever
 //! calls it - a thread for each or for some of them (`placement`, `executor_thread`, `watchdog`), or
-//! one thread for all in an order drawn from a seed (`stepped`) - is not known to them. No network,
-//! no ZooKeeper, no async runtime.
+//! one thread for all in an order drawn from a seed (`stepped`) - is not known to them. An executor
+//! of another worker is an address like any other (`proxy`), whose lanes a line empties (`gateway`);
+//! what carries the bytes is not known here. No network, no ZooKeeper, no async runtime.
 
 mod spout_executor;
 pub mod ledger;
@@ -21,7 +22,10 @@ mod outbox;
 pub mod credit;
 mod budget;
 mod directory;
+mod bell;
 mod lanes;
+mod proxy;
+pub mod gateway;
 mod bolt_executor;
 pub mod pace;
 mod retained;

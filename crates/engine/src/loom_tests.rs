@@ -5,6 +5,7 @@
 use loom::sync::Arc;
 use loom::thread;
 
+use crate::bell::Bell;
 use crate::budget::Budget;
 use crate::credit::{Account, Grant};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
@@ -67,6 +68,41 @@ fn a_spout_that_pauses_for_a_cycle_is_rung() {
             spout.thread().unpark();
         }
         spout.join().unwrap();
+    });
+}
+
+/// Two senders of one row each, and one who pulls: it looks, takes the bell, looks again if it was rung,
+/// and parks. Were a ring lost, it would park for ever.
+#[test]
+fn who_pulls_never_parks_while_there_is_a_row() {
+    let mut model = loom::model::Builder::new();
+    // All interleavings of three threads would take minutes; three switches are enough to lose a ring.
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let (bell, lane) = (Arc::new(Bell::default()), Arc::new(Mutex::new(0)));
+        let sender = |_| {
+            let (bell, lane) = (bell.clone(), lane.clone());
+            thread::spawn(move || {
+                *lane.lock().unwrap() += 1;
+                bell.ring();
+            })
+        };
+        let mut threads: Vec<_> = (0..2).map(sender).collect();
+        // Not this thread: a wake that comes late would disturb loom's `join`.
+        threads.push(thread::spawn(move || {
+            bell.hang();
+            let mut pulled = 0;
+            loop {
+                pulled += std::mem::take(&mut *lane.lock().unwrap());
+                if pulled == 2 {
+                    break;
+                }
+                if !bell.take() {
+                    thread::park();
+                }
+            }
+        }));
+        threads.into_iter().for_each(|t| t.join().unwrap());
     });
 }
 

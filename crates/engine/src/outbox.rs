@@ -357,7 +357,7 @@ impl Link {
         from.directory[from.me].traffic.publish_sent(from.sent);
         let empty = from.empties.take().unwrap_or_default();
         let batch = std::mem::replace(&mut self.open, empty);
-        from.directory[self.to].send(Parcel { batch, origin: from.me, sent: from.now }, self.looped);
+        from.directory[self.to].send(Parcel { batch, origin: from.me, life: 0, sent: from.now }, self.looped);
     }
 }
 

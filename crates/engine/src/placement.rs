@@ -7,19 +7,20 @@ use storm_model::{ComponentId, ComponentKind, ComponentSpec, ExecutorId, Topolog
 /// The executors of each thread, by index, in the order in which their thread steps them: upstream
 /// first, so that what one emits the next finds still in the cache.
 ///
-/// `threads` are dealt out in turns, so that the executors of each component are spread evenly;
-/// `None` gives each executor a thread of its own.
+/// Only of those that run `here`. `threads` are dealt out in turns, so that the executors of each
+/// component are spread evenly; `None` gives each executor a thread of its own.
 pub(crate) fn crews(
     spec: &TopologySpec,
     executors: &[(ComponentId, ExecutorId)],
+    here: &[usize],
     threads: Option<u32>,
 ) -> Vec<Vec<usize>> {
-    let Some(threads) = threads else { return (0..executors.len()).map(|i| vec![i]).collect() };
+    let Some(threads) = threads else { return here.iter().map(|i| vec![*i]).collect() };
     let depths = depths(spec);
-    let mut order: Vec<usize> = (0..executors.len()).collect();
+    let mut order = here.to_vec();
     // Stable: executors of one component stay in the order of their tasks.
     order.sort_by_key(|i| depths[&executors[*i].0]);
-    let threads = (threads.max(1) as usize).min(executors.len());
+    let threads = (threads.max(1) as usize).min(order.len());
     let mut crews = vec![Vec::new(); threads];
     for (turn, index) in order.into_iter().enumerate() {
         crews[turn % threads].push(index);
@@ -78,7 +79,8 @@ mod tests {
 
     fn names(spec: &TopologySpec, threads: Option<u32>) -> Vec<String> {
         let executors = storm_model::tasks::executors(spec, &TaskTable::new(spec));
-        let crews = crews(spec, &executors, threads);
+        let all: Vec<usize> = (0..executors.len()).collect();
+        let crews = crews(spec, &executors, &all, threads);
         let name = |crew: &Vec<usize>| -> String {
             let names: Vec<&str> = crew.iter().map(|i| executors[*i].0.as_str()).collect();
             names.join(" ")

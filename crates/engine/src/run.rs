@@ -4,6 +4,7 @@
 //! spouts are told to start, so that no tuple waits for a bolt that is not there. End: every
 //! executor is told to stop, threads are joined, worker hooks in reverse.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
@@ -11,11 +12,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use storm_figures::{ExecutorSnapshot, Snapshot};
-use storm_topology::{Clock, ComponentError, Topology};
+use storm_model::ExecutorId;
+use storm_topology::{Clock, ComponentError, FailCause, Topology};
 
 use crate::clock::SystemClock;
 use crate::executor::StartError;
 use crate::executor_thread::{self, Crew, Floor};
+use crate::gateway::Gateway;
 use crate::lanes::{Control, Lanes};
 use crate::panics;
 use crate::report::ErrorReport;
@@ -98,6 +101,23 @@ impl Run {
     /// A worker hook, an `open` or a `prepare` failed, or a thread could not be had. Everything
     /// that was started has been stopped again.
     pub fn start(topology: Topology, settings: Settings, options: Options) -> Result<Run, RunError> {
+        let (run, _) = Run::prepare(topology, settings, options, None)?;
+        run.start_spouts();
+        Ok(run)
+    }
+
+    /// Starts the part of a topology that runs in this worker, and waits until its tasks are prepared.
+    /// Spouts emit nothing before [`start_spouts`](Run::start_spouts). `here`: the executors of this
+    /// worker, `None` for all; the gateway leads to the others.
+    ///
+    /// # Errors
+    /// As [`start`](Run::start).
+    pub fn prepare(
+        topology: Topology,
+        settings: Settings,
+        options: Options,
+        here: Option<BTreeSet<ExecutorId>>,
+    ) -> Result<(Run, Gateway), RunError> {
         panics::install_hook();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -109,13 +129,18 @@ impl Run {
             is_active: options.is_active,
             cores,
             events: sender.clone(),
+            here,
         };
         let (wiring, lanes) = Wiring::new(topology, settings, beginning).map_err(RunError::Hook)?;
         let wiring = Arc::new(wiring);
+        let is_here = |index: usize| wiring.directory[index as u32].proxy().is_none();
+        let (near, far): (Vec<_>, Vec<_>) =
+            lanes.into_iter().enumerate().partition(|(index, _)| is_here(*index));
+        let gateway = Gateway::new(wiring.clone(), far);
         let floor = Arc::new(Floor { wiring: wiring.clone(), clock, events: sender.clone(), cores });
         let threads = Arc::new(Threads::new(floor.clone()));
         let mut run = Run { wiring, threads, watchdog: None, is_stopped: false, events, sender };
-        if let Err(error) = run.start_threads(&floor, lanes) {
+        if let Err(error) = run.start_threads(&floor, near) {
             run.stop();
             return Err(error);
         }
@@ -124,22 +149,36 @@ impl Run {
             run.stop();
             return Err(error.into());
         }
-        run.tell_all(|| Control::Start);
         // Errors reported by `open` and `prepare` are for whoever listens from now on.
         for event in early {
             run.sender.send(event).ok();
         }
-        Ok(run)
+        Ok((run, gateway))
     }
 
-    fn start_threads(&mut self, floor: &Arc<Floor>, lanes: Vec<Lanes>) -> Result<(), RunError> {
-        let mut lanes: Vec<Option<Lanes>> = lanes.into_iter().map(Some).collect();
+    /// Spouts may emit, as far as the topology is active.
+    pub fn start_spouts(&self) {
+        self.tell_all(|| Control::Start);
+    }
+
+    /// Spouts emit nothing until [`start_spouts`](Run::start_spouts) is called again: a part of the
+    /// topology is not ready. Unlike a deactivation it is not told to them.
+    pub fn hold_spouts(&self) {
+        self.tell_all(|| Control::Hold);
+    }
+
+    /// Fails all trees that are pending now.
+    pub fn fail_pending(&self, cause: FailCause) {
+        self.tell_all(|| Control::Fail(cause));
+    }
+
+    fn start_threads(&mut self, floor: &Arc<Floor>, lanes: Vec<(usize, Lanes)>) -> Result<(), RunError> {
+        let mut lanes: BTreeMap<usize, Lanes> = lanes.into_iter().collect();
         let crews = self.wiring.crews.clone();
         let count = crews.len();
         for (index, members) in crews.iter().enumerate() {
             let crew = Arc::new(Crew::new(members.iter().copied()));
-            let lanes =
-                members.iter().map(|i| (*i, lanes[*i].take().expect("each is in one crew"))).collect();
+            let lanes = members.iter().map(|i| (*i, lanes.remove(i).expect("each is in one crew"))).collect();
             let name = match &members[..] {
                 [only] => format!("{}{}", self.wiring.executors[*only].0, self.wiring.executors[*only].1),
                 _ => format!("executors-{}", index + 1),
@@ -252,9 +291,9 @@ impl Run {
         Snapshot { executors }
     }
 
-    /// Number of executors.
+    /// Number of executors in this worker.
     pub fn executor_count(&self) -> usize {
-        self.wiring.executors.len()
+        self.wiring.directory.here().count()
     }
 
     /// Stops every executor, calls `close` and `cleanup`, and waits for their threads; a task that
@@ -282,7 +321,7 @@ impl Run {
     }
 
     fn tell_all(&self, mut control: impl FnMut() -> Control) {
-        for address in self.wiring.directory.iter() {
+        for address in self.wiring.directory.here() {
             address.control(control());
         }
     }

@@ -69,6 +69,13 @@ impl Sources {
         &self.streams[self.component_of[source.0 as usize] as usize][usize::from(stream)]
     }
 
+    /// The number of fields of a stream that is an input of the bolt.
+    pub(crate) fn input_fields(&self, source: TaskId, stream: u16) -> Option<usize> {
+        let component = *self.component_of.get(source.0 as usize)? as usize;
+        let input = self.inputs.get(component)?.get(usize::from(stream))?;
+        (*input != NO_INPUT).then(|| self.streams[component][usize::from(stream)].fields.len())
+    }
+
     pub(crate) fn info_arc(&self, source: TaskId, stream: u16) -> Arc<StreamInfo> {
         self.streams[self.component_of[source.0 as usize] as usize][usize::from(stream)].clone()
     }

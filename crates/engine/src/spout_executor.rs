@@ -284,6 +284,7 @@ impl SpoutExecutor {
         while let Some(control) = self.lanes.control.take() {
             match control {
                 Control::Start => self.state.is_started = true,
+                Control::Hold => self.state.is_started = false,
                 Control::Activate => self.state.is_active = true,
                 Control::Deactivate => {
                     self.state.is_active = false;
@@ -300,6 +301,16 @@ impl SpoutExecutor {
                     let p99 = self.complete_latency().quantile(0.99);
                     let left = (4 * p99).max(Duration::from_secs(1));
                     self.tasks.iter_mut().for_each(|t| t.ledger.hasten(now, left));
+                }
+                Control::Fail(cause) => {
+                    for rank in 0..self.tasks.len() {
+                        let roots: Vec<u64> = self.tasks[rank].ledger.roots().map(|(root, _)| root).collect();
+                        for root in roots {
+                            if let Some(ended) = self.tasks[rank].ledger.fail(root) {
+                                self.failed(rank, ended, cause, now);
+                            }
+                        }
+                    }
                 }
                 Control::Stop => {
                     self.stop(now);

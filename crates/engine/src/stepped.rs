@@ -80,6 +80,7 @@ impl Stepped {
             is_active: true,
             cores: usize::MAX,
             events: sender,
+            here: None,
         };
         let (wiring, lanes) = Wiring::new(topology, settings, beginning).map_err(RunError::Hook)?;
         let mut executors = Vec::new();

@@ -11,7 +11,7 @@ use storm_model::cycles::closing_edges;
 use storm_model::tasks::executors;
 use storm_model::{
     ComponentId, ComponentKind, ComponentSpec, ExecutorId, GroupingSpec, InputSpec, StreamSpec, TaskId,
-    TaskTable,
+    TaskTable, TopologySpec,
 };
 use storm_row::RowBuilder;
 use storm_topology::{
@@ -23,7 +23,7 @@ use crate::acks::AckOutbox;
 use crate::bolt_executor::{BoltExecutor, BoltState, BoltTask};
 use crate::budget::Budget;
 use crate::clock;
-use crate::directory::Directory;
+use crate::directory::{Directory, Inbox};
 use crate::emit::Emitter;
 use crate::executor::{Executor, StartError, TaskMaker};
 use crate::grouping::Grouping;
@@ -44,22 +44,25 @@ use crate::settings::{ComponentSettings, Settings};
 use crate::sources::Sources;
 use crate::spout_executor::{SLOW, SpoutExecutor, SpoutState, SpoutTask};
 
+/// The thread of an executor that runs in another worker.
+const ELSEWHERE: u32 = u32::MAX;
+
 /// What all executors of a run are made from.
 pub(crate) struct Wiring {
-    topology: Topology,
-    settings: Settings,
-    worker: Arc<WorkerContext>,
+    pub(crate) topology: Topology,
+    pub(crate) settings: Settings,
+    pub(crate) worker: Arc<WorkerContext>,
     pub(crate) executors: Vec<(ComponentId, ExecutorId)>,
     /// Executors by thread, in the order in which it steps them.
     pub(crate) crews: Vec<Vec<usize>>,
     /// Thread by executor.
     thread_of: Vec<u32>,
     /// Executor by task number.
-    executor_of: Vec<u32>,
+    pub(crate) executor_of: Vec<u32>,
     /// The same for tasks of spouts only: where acks go.
-    spout_of: Arc<[u32]>,
-    closing: BTreeSet<(ComponentId, ComponentId)>,
-    sources: Sources,
+    pub(crate) spout_of: Arc<[u32]>,
+    pub(crate) closing: BTreeSet<(ComponentId, ComponentId)>,
+    pub(crate) sources: Sources,
     pub(crate) directory: Arc<Directory>,
     events: mpsc::Sender<Event>,
     seed: u64,
@@ -76,6 +79,8 @@ pub(crate) struct Beginning {
     /// Cores of the machine.
     pub(crate) cores: usize,
     pub(crate) events: mpsc::Sender<Event>,
+    /// The executors that run in this worker; `None`: all.
+    pub(crate) here: Option<BTreeSet<ExecutorId>>,
 }
 
 impl Wiring {
@@ -88,8 +93,10 @@ impl Wiring {
         let spec = &topology.spec;
         let tasks = TaskTable::new(spec);
         let executors = executors(spec, &tasks);
-        let crews = placement::crews(spec, &executors, settings.threads);
-        let mut thread_of = vec![0; executors.len()];
+        let is_here = |e: &ExecutorId| beginning.here.as_ref().is_none_or(|here| here.contains(e));
+        let here: Vec<usize> = (0..executors.len()).filter(|i| is_here(&executors[*i].1)).collect();
+        let crews = placement::crews(spec, &executors, &here, settings.threads);
+        let mut thread_of = vec![ELSEWHERE; executors.len()];
         for (thread, crew) in crews.iter().enumerate() {
             crew.iter().for_each(|index| thread_of[*index] = thread as u32);
         }
@@ -106,27 +113,33 @@ impl Wiring {
                 }
             }
         }
-        let senders = |target: &ComponentId| -> usize {
-            let from: BTreeSet<_> = spec.components[target].inputs.iter().map(|i| &i.component).collect();
-            let counted = from.into_iter().filter(|s| !closing.contains(&((*s).clone(), target.clone())));
-            counted.map(|s| spec.components[s].executors as usize).sum()
-        };
+        let inboxes = executors.iter().map(|(target, _)| {
+            let sends = |from: &ComponentId| sends(spec, &closing, from, target);
+            let near = here.iter().filter(|i| sends(&executors[**i].0)).count();
+            let all = executors.iter().filter(|(id, _)| sends(id)).count();
+            Inbox { senders: all as i64, near_senders: near as i64, window: 1.into() }
+        });
+        let inboxes: Vec<Inbox> = inboxes.collect();
         let targets = |source: &ComponentId| -> usize {
             let hears = |c: &&ComponentSpec| c.inputs.iter().any(|i| i.component == *source);
             spec.components.values().filter(hears).map(|c| c.executors as usize).sum()
         };
-        let surroundings = |(id, executor): &(ComponentId, ExecutorId)| Surroundings {
-            senders: senders(id),
+        let surroundings = |(index, (id, executor)): (usize, &(ComponentId, ExecutorId))| Surroundings {
+            senders: inboxes[index].near_senders as usize,
             targets: targets(id),
             tasks: executor.task_count() as usize,
             is_spout: spec.components[id].kind == ComponentKind::Spout,
+            is_here: is_here(executor),
         };
-        let (addresses, receiving) = executors.iter().map(|e| lanes(surroundings(e))).unzip();
+        let (addresses, receiving) = executors.iter().enumerate().map(|e| lanes(surroundings(e))).unzip();
         let above = above_cycles(spec, &closing);
-        let above_cycles = (0..executors.len() as u32).filter(|i| above.contains(&executors[*i as usize].0));
+        let above_cycles = here.iter().filter(|i| above.contains(&executors[**i].0)).map(|i| *i as u32);
         let directory =
-            Directory::new(addresses, Budget::new(settings.memory_budget), above_cycles.collect());
+            Directory::new(addresses, inboxes, Budget::new(settings.memory_budget), above_cycles.collect());
         for (index, (component, executor)) in executors.iter().enumerate() {
+            if !is_here(executor) {
+                continue;
+            }
             // Not done before it has said so.
             let is_spout = spec.components[component].kind == ComponentKind::Spout;
             let undone = if is_spout && beginning.is_active { executor.task_count() } else { 0 };
@@ -334,8 +347,11 @@ impl Wiring {
         let mut targets: Vec<Destination> = tasks.iter().map(destination).collect();
         if input.grouping == GroupingSpec::LocalOrShuffle {
             let is_near = |to: &Destination| self.thread_of(to.task()) == self.thread_of(task);
+            let is_here = |to: &Destination| self.thread_of(to.task()) != ELSEWHERE;
             if targets.iter().any(is_near) {
                 targets.retain(is_near);
+            } else if targets.iter().any(is_here) {
+                targets.retain(is_here);
             }
         }
         let key_fields: Vec<usize> = input
@@ -367,6 +383,17 @@ impl Wiring {
     }
 }
 
+/// Whether tuples of a component go to another one, by credit.
+pub(crate) fn sends(
+    spec: &TopologySpec,
+    closing: &BTreeSet<(ComponentId, ComponentId)>,
+    from: &ComponentId,
+    to: &ComponentId,
+) -> bool {
+    spec.components[to].inputs.iter().any(|i| i.component == *from)
+        && !closing.contains(&(from.clone(), to.clone()))
+}
+
 /// Tells hooks that the worker ends, the last one first.
 fn shut_down(hooks: &[Arc<dyn WorkerHook>], resources: &Resources) {
     for hook in hooks.iter().rev() {
@@ -376,7 +403,7 @@ fn shut_down(hooks: &[Arc<dyn WorkerHook>], resources: &Resources) {
 
 /// Spouts whose tuples can get into a cycle.
 fn above_cycles(
-    spec: &storm_model::TopologySpec,
+    spec: &TopologySpec,
     closing: &BTreeSet<(ComponentId, ComponentId)>,
 ) -> BTreeSet<ComponentId> {
     let mut above: BTreeSet<ComponentId> = closing.iter().map(|(_, to)| to.clone()).collect();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
-use storm_config::{Config, ConfigErrors, ExecutorThreads, TopologyView, component_view};
+use storm_config::{Config, ConfigErrors, ExecutorThreads, Origin, TopologyView, component_view};
 use storm_engine::{ComponentSettings, Settings};
 use storm_model::{ComponentId, ConfigMap};
 use storm_topology::{Topology, TopologyError};
@@ -71,6 +71,24 @@ pub fn configure(topology: &mut Topology, config: &Config) -> Result<Settings, C
     }
     topology.check()?;
     Ok(settings)
+}
+
+/// The configuration of a submitted topology: the submitter's own below its code, what was given for
+/// this submission above.
+///
+/// # Errors
+/// Unknown or wrong keys.
+pub fn layered(
+    topology: &Topology,
+    below: &Map<String, Json>,
+    above: &Map<String, Json>,
+) -> Result<Config, ConfigureError> {
+    let code = topology.spec.config.clone().into_iter().collect();
+    let mut config = Config::defaults();
+    config.layer(&Origin::Submitter, below)?;
+    config.layer(&Origin::TopologyCode, &code)?;
+    config.layer(&Origin::Argument, above)?;
+    Ok(config)
 }
 
 fn map_of(config: &Config) -> ConfigMap {

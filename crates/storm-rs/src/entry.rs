@@ -15,6 +15,10 @@ use crate::{describe, local, logging};
 pub const MODE_VARIABLE: &str = "STORM_RS_MODE";
 /// File that describe mode writes to.
 pub const DESCRIBE_OUT_VARIABLE: &str = "STORM_RS_DESCRIBE_OUT";
+/// File with configuration from outside for describe mode: JSON of [`Layers`](crate::describe::Layers).
+pub const DESCRIBE_CONF_VARIABLE: &str = "STORM_RS_DESCRIBE_CONF";
+/// File that tells a worker all that it has to know.
+pub const WORKER_FILE_VARIABLE: &str = "STORM_RS_WORKER_FILE";
 
 /// What a local run reads from the environment, in words for the end of `--help`: the arguments are
 /// the user's, so the help is, too. With clap: `#[command(after_help = storm_rs::ENVIRONMENT)]`.
@@ -31,7 +35,8 @@ Environment:
 /// What a topology binary was started for.
 enum Mode {
     Local,
-    Describe(PathBuf),
+    Describe { out: PathBuf, conf: Option<PathBuf> },
+    Worker(PathBuf),
 }
 
 /// Runs a topology: the one call of a topology's `main`.
@@ -76,11 +81,15 @@ where
             format!("topology '{name}': {}", chain(&*e.into())).into()
         })?;
         match mode {
-            Mode::Describe(out) => {
-                describe::write(name, &topology, &out)?;
+            Mode::Describe { out, conf } => {
+                describe::write(name, topology, &out, conf.as_deref())?;
                 Ok(ExitCode::SUCCESS)
             }
             Mode::Local => Ok(local::run(name, topology)?),
+            #[cfg(feature = "cluster")]
+            Mode::Worker(file) => crate::worker_mode::run(&file, topology),
+            #[cfg(not(feature = "cluster"))]
+            Mode::Worker(_) => Err("built without the feature 'cluster' of storm-rs".into()),
         }
     });
     outcome.unwrap_or_else(|error| {
@@ -91,26 +100,31 @@ where
 
 /// Reads the mode and removes it from the environment, so that children do not inherit it.
 fn take_mode() -> Result<Mode, Box<dyn Error + Send + Sync>> {
+    const VARIABLES: [&str; 4] =
+        [MODE_VARIABLE, DESCRIBE_OUT_VARIABLE, DESCRIBE_CONF_VARIABLE, WORKER_FILE_VARIABLE];
     let mode = std::env::var(MODE_VARIABLE).ok();
-    let out = std::env::var_os(DESCRIBE_OUT_VARIABLE).map(PathBuf::from);
+    let file = |variable| std::env::var_os(variable).map(PathBuf::from);
+    let (out, conf) = (file(DESCRIBE_OUT_VARIABLE), file(DESCRIBE_CONF_VARIABLE));
+    let worker = file(WORKER_FILE_VARIABLE);
     #[expect(unsafe_code, reason = "the environment of children is part of the contract")]
     // SAFETY: this is the first thing that main does; no other thread of this process exists that
     // could read the environment at the same time. `run` documents that it is main's one call.
     unsafe {
-        std::env::remove_var(MODE_VARIABLE);
-        std::env::remove_var(DESCRIBE_OUT_VARIABLE);
+        VARIABLES.into_iter().for_each(|variable| std::env::remove_var(variable));
     }
-    match (mode.as_deref(), out) {
-        (None | Some("local"), _) => Ok(Mode::Local),
-        (Some("describe"), Some(out)) => Ok(Mode::Describe(out)),
-        (Some("describe"), None) => {
-            Err(format!("{MODE_VARIABLE}=describe needs {DESCRIBE_OUT_VARIABLE}, the file to write to")
-                .into())
+    let needs =
+        |variable| format!("{MODE_VARIABLE}={} needs {variable}", mode.as_deref().unwrap_or_default());
+    match mode.as_deref() {
+        None | Some("local") => Ok(Mode::Local),
+        Some("describe") => {
+            let out = out.ok_or_else(|| needs(DESCRIBE_OUT_VARIABLE) + ", the file to write to")?;
+            Ok(Mode::Describe { out, conf })
         }
-        (Some(other), _) => {
-            Err(format!("{MODE_VARIABLE}={other} is not known to this binary; it knows: describe, local")
-                .into())
-        }
+        Some("worker") => Ok(Mode::Worker(worker.ok_or_else(|| needs(WORKER_FILE_VARIABLE))?)),
+        Some(other) => Err(format!(
+            "{MODE_VARIABLE}={other} is not known to this binary; it knows: describe, local, worker"
+        )
+        .into()),
     }
 }
 

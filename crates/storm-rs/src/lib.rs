@@ -5,6 +5,8 @@ pub mod describe;
 pub mod configure;
 pub mod testing;
 pub mod live_figures;
+#[cfg(feature = "cluster")]
+mod worker_mode;
 mod local;
 mod progress;
 mod logging;

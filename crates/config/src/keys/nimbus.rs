@@ -15,7 +15,8 @@ table! {
     "nimbus.inbox.jar.expiration.secs": int(1, 3600);
     /// Seconds between two full looks at the cluster, a net under the events that trigger at once.
     "nimbus.monitor.freq.secs": int(1, 10);
-    /// Hosts that may run Nimbus; clients and supervisors ask them for the leader.
+    /// Hosts that may run Nimbus, as `host` or `host:port`; clients and supervisors ask them for the
+    /// leader.
     "nimbus.seeds": texts(&["localhost"]);
     /// The most workers that a topology may ask for. Unset: no limit.
     "nimbus.slots.perTopology": opt_int(0);

@@ -3,6 +3,12 @@
 use super::row::{flag, int, opt_text, port, table, text, texts, unused};
 
 table! {
+    /// Address on which Nimbus, supervisors and workers listen.
+    "storm.bind.address": text("127.0.0.1")
+        .ours("Storm listens everywhere; ours are closed unless opened: 0.0.0.0 is every address");
+    /// File with the cluster's secret, readable by its owner alone. Unset: everybody is let in.
+    "storm.cluster.secret.file": opt_text()
+        .ours("the secret is how commands, Nimbuses and supervisors know each other");
     /// Whether archives and blobs are copied instead of linked.
     "storm.disable.symlinks": flag(false);
     /// Directory with the scripts that tell whether a supervisor's host is healthy.
@@ -15,7 +21,8 @@ table! {
     "storm.id": opt_text();
     /// Directory in which daemons keep their files.
     "storm.local.dir": text("storm-local");
-    /// Name under which the others reach this host. Unset: what the host says.
+    /// Name under which the others reach this host. Unset: the address that the daemons listen on, or
+    /// what the host says where that is every address.
     "storm.local.hostname": opt_text();
     /// Milliseconds between two attempts of a client to reach Nimbus, at first.
     "storm.nimbus.retry.interval.millis": int(1, 2000);
@@ -41,7 +48,7 @@ table! {
     "storm.zookeeper.retry.times": int(0, 5);
     /// Path in ZooKeeper below which the cluster keeps its state.
     "storm.zookeeper.root": text("/storm");
-    /// Hosts of the ZooKeeper servers.
+    /// Hosts of the ZooKeeper servers, as `host` or `host:port`.
     "storm.zookeeper.servers": texts(&["localhost"]);
     /// Milliseconds of silence after which ZooKeeper gives a daemon up.
     "storm.zookeeper.session.timeout": int(1, 4000)

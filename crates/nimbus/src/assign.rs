@@ -1,0 +1,143 @@
+//! The scheduler's answer becomes an assignment: who keeps its incarnation and who gets a new one. Pure.
+//!
+//! A worker whose executors at its slot are as before keeps its number, so it runs on and only learns
+//! where its peers are. Every other gets a number that was never used before in its topology.
+
+use std::collections::BTreeMap;
+
+use storm_cluster::TopologyRecord;
+use storm_model::tasks::{TaskTable, executors};
+use storm_model::{
+    AssignedExecutor, Assignment, ComponentId, ExecutorId, TopologySpec, WorkerAssignment, WorkerSlot,
+};
+
+/// By how much the version grows after an assignment was lost: versions grow without new numbers only
+/// when workers go and none comes.
+const LOST_VERSIONS: u64 = 1000;
+
+/// The executors of a topology, after what rebalances have set.
+pub(crate) fn wanted(spec: &TopologySpec, overrides: &BTreeMap<ComponentId, u32>) -> Vec<AssignedExecutor> {
+    let mut spec = spec.clone();
+    for (id, component) in &mut spec.components {
+        if let Some(number) = overrides.get(id) {
+            component.executors = (*number).clamp(1, component.tasks.max(1));
+        }
+    }
+    let all = executors(&spec, &TaskTable::new(&spec)).into_iter();
+    all.map(|(component, executor)| AssignedExecutor { component, executor }).collect()
+}
+
+/// Where every executor stands.
+pub(crate) fn standing(assignment: &Assignment) -> BTreeMap<ExecutorId, WorkerSlot> {
+    let of = |worker: &WorkerAssignment| {
+        let slot = worker.slot.clone();
+        worker.executors.iter().map(move |e| (e.executor, slot.clone())).collect::<Vec<_>>()
+    };
+    assignment.workers.iter().flat_map(of).collect()
+}
+
+/// The next assignment, or `None` if nothing changes. Numbers are drawn from
+/// [`TopologyRecord::assignment_number`], which is to be written in the same transaction.
+pub(crate) fn next(
+    record: &mut TopologyRecord,
+    wanted: &[AssignedExecutor],
+    old: Option<&Assignment>,
+    placed: &BTreeMap<ExecutorId, WorkerSlot>,
+    host: impl Fn(&WorkerSlot) -> String,
+) -> Option<Assignment> {
+    let mut slots: BTreeMap<&WorkerSlot, Vec<AssignedExecutor>> = BTreeMap::new();
+    for executor in wanted {
+        if let Some(slot) = placed.get(&executor.executor) {
+            slots.entry(slot).or_default().push(executor.clone());
+        }
+    }
+    let highest = record.assignment_number;
+    let mut workers = Vec::with_capacity(slots.len());
+    for (slot, mut executors) in slots {
+        executors.sort_by_key(|assigned| assigned.executor);
+        let kept = old.and_then(|old| old.worker(slot)).filter(|worker| worker.executors == executors);
+        let worker = match kept {
+            Some(worker) => worker.clone(),
+            None => {
+                record.assignment_number += 1;
+                let number = record.assignment_number;
+                WorkerAssignment { slot: slot.clone(), host: host(slot), number, executors }
+            }
+        };
+        workers.push(worker);
+    }
+    if old.map_or(workers.is_empty(), |old| old.workers == workers) {
+        return None;
+    }
+    // The version of an assignment that was lost is not known, only that it was not far from the numbers.
+    let lost = if highest == 0 { 0 } else { highest + LOST_VERSIONS };
+    let version = old.map_or(lost, |old| old.version) + 1;
+    Some(Assignment { version, workers })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing;
+
+    fn place(record: &TopologyRecord, ports: &[u16]) -> BTreeMap<ExecutorId, WorkerSlot> {
+        let wanted = wanted(&record.spec, &record.executors);
+        let slot = |i: usize| testing::slot("a", ports[i % ports.len()]);
+        wanted.iter().enumerate().map(|(i, e)| (e.executor, slot(i))).collect()
+    }
+
+    fn step(
+        record: &mut TopologyRecord,
+        old: Option<&Assignment>,
+        placed: &BTreeMap<ExecutorId, WorkerSlot>,
+    ) -> Option<Assignment> {
+        let wanted = wanted(&record.spec, &record.executors);
+        next(record, &wanted, old, placed, |slot| format!("host-{}", slot.supervisor))
+    }
+
+    #[test]
+    fn a_worker_with_other_executors_is_a_new_incarnation() {
+        let mut record = testing::topology("w", 2);
+        let two = step(&mut record, None, &place(&testing::topology("w", 2), &[1, 2])).unwrap();
+        assert_eq!(two.workers.iter().map(|w| w.number).collect::<Vec<_>>(), [1, 2]);
+        let same = place(&record, &[1, 2]);
+        assert_eq!(step(&mut record, Some(&two), &same), None);
+        let mut moved = same;
+        for slot in moved.values_mut().filter(|slot| slot.port == 2) {
+            slot.port = 3;
+        }
+        let three = step(&mut record, Some(&two), &moved).unwrap();
+        assert_eq!(
+            three.workers.iter().map(|w| (w.slot.port, w.number)).collect::<Vec<_>>(),
+            [(1, 1), (3, 3)]
+        );
+        assert_eq!((three.version, record.assignment_number), (2, 3));
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_never_used_again(moves in proptest::collection::vec(
+            proptest::collection::vec(1u16..6, 1..4), 1..12,
+        )) {
+            let mut record = testing::topology("w", 2);
+            let mut old: Option<Assignment> = None;
+            let mut seen = BTreeMap::new();
+            for ports in moves {
+                let placed = place(&record, &ports);
+                let Some(new) = step(&mut record, old.as_ref(), &placed) else { continue };
+                prop_assert!(old.as_ref().is_none_or(|old| old.version < new.version));
+                for worker in &new.workers {
+                    let life = (worker.slot.clone(), worker.executors.clone());
+                    prop_assert_eq!(seen.entry(worker.number).or_insert_with(|| life.clone()), &life);
+                    prop_assert!(worker.number <= record.assignment_number);
+                }
+                prop_assert_eq!(standing(&new), placed);
+                old = Some(new);
+            }
+        }
+    }
+}

@@ -1,0 +1,528 @@
+//! What a leader knows: the records as it wrote or read them last, what was reported since it leads,
+//! and what follows from both. Pure: time is an argument, and what is to be written is an answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use storm_cluster::{
+    AssignmentRecord, CommandRecord, ErrorRecord, ErrorsRecord, SupervisorRecord, TombstoneRecord,
+    TopologyRecord, Versioned,
+};
+use storm_figures::{Keeper, Snapshot};
+use storm_model::{
+    AssignedExecutor, Assignment, Incarnation, Status, SupervisorId, TaskId, Time, TopologyId, WorkerSlot,
+};
+use storm_rpc::v1;
+
+use crate::drain::{Drain, Sign};
+use crate::heartbeats::{FAILURES, Liveness, Verdict};
+use crate::transitions::Wait;
+
+/// Errors of one component that are kept (Storm keeps as many).
+const ERRORS_PER_COMPONENT: usize = 10;
+/// Bytes of an error's message that are kept.
+const MESSAGE_BYTES: usize = 4096;
+
+/// Something to be written. What stands in one list is written together or not at all.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Change {
+    /// A new topology, or another state of one.
+    PutTopology(Box<TopologyRecord>),
+    /// Where a topology runs.
+    PutAssignment(TopologyId, Assignment),
+    /// What a command was answered.
+    PutCommand(CommandRecord),
+    /// A topology goes, with its assignment; a tombstone comes.
+    Remove(TombstoneRecord),
+}
+
+/// What a leader knows.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) topologies: BTreeMap<TopologyId, Topology>,
+    /// Slots of topologies whose record is missing or not understood.
+    pub(crate) strangers: BTreeMap<TopologyId, Assignment>,
+    pub(crate) supervisors: BTreeMap<SupervisorId, Supervisor>,
+    pub(crate) liveness: Liveness,
+    pub(crate) verdict: Verdict,
+    pub(crate) kept_off: BTreeSet<(TopologyId, SupervisorId)>,
+    /// Whether the scheduler has to look again.
+    pub(crate) is_dirty: bool,
+    /// Why nothing may be moved, removed or commanded.
+    pub(crate) frozen: Option<String>,
+    /// What is wrong with the records, in words.
+    pub(crate) record_problems: Vec<String>,
+}
+
+/// A topology and what its workers said.
+#[derive(Debug)]
+pub(crate) struct Topology {
+    pub(crate) record: Versioned<TopologyRecord>,
+    pub(crate) assignment: Option<Versioned<AssignmentRecord>>,
+    /// Its record was there, and is not any more.
+    pub(crate) is_record_gone: bool,
+    /// Its assignment was there, and is not any more.
+    pub(crate) is_assignment_gone: bool,
+    pub(crate) wait: Option<Wait>,
+    pub(crate) drain: Drain,
+    pub(crate) workers: BTreeMap<WorkerSlot, Worker>,
+    pub(crate) keeper: Keeper,
+    pub(crate) errors: Vec<v1::ErrorReport>,
+    pub(crate) errors_to_write: bool,
+    pub(crate) errors_written: Option<Time>,
+    /// Trees that failed as moved, by life of a worker: at the last rebalance, and now.
+    moved: BTreeMap<(WorkerSlot, Incarnation), (u64, u64)>,
+    pub(crate) explanation: String,
+    pub(crate) unplaced: Vec<(AssignedExecutor, String)>,
+}
+
+/// A worker of the present assignment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Worker {
+    /// What it said last, without figures and errors.
+    pub(crate) report: Option<(Time, v1::WorkerReport)>,
+    /// What its supervisor said last.
+    pub(crate) slot: Option<(Time, v1::SlotReport)>,
+}
+
+/// A supervisor.
+#[derive(Clone, Debug)]
+pub(crate) struct Supervisor {
+    pub(crate) record: SupervisorRecord,
+    /// Whether its node is there.
+    pub(crate) is_registered: bool,
+    /// Why it may get no work, as its health script says.
+    pub(crate) unhealthy: String,
+    pub(crate) uptime_ms: u64,
+}
+
+impl Topology {
+    fn new(record: Versioned<TopologyRecord>) -> Topology {
+        Topology {
+            explanation: record.value.explanation.clone(),
+            record,
+            assignment: None,
+            is_record_gone: false,
+            is_assignment_gone: false,
+            wait: None,
+            drain: Drain::default(),
+            workers: BTreeMap::new(),
+            keeper: Keeper::default(),
+            errors: Vec::new(),
+            errors_to_write: false,
+            errors_written: None,
+            moved: BTreeMap::new(),
+            unplaced: Vec::new(),
+        }
+    }
+
+    pub(crate) fn record(&self) -> &TopologyRecord {
+        &self.record.value
+    }
+
+    pub(crate) fn assignment(&self) -> Option<&Assignment> {
+        self.assignment.as_ref().map(|assignment| &assignment.value.assignment)
+    }
+
+    /// Whether its record or assignment should be there and is not: then it stays as it is until
+    /// somebody decides.
+    pub(crate) fn is_astray(&self) -> bool {
+        let was_placed = self.assignment.is_none() && self.record().assignment_number > 0;
+        self.is_record_gone || self.is_assignment_gone || was_placed
+    }
+
+    /// Whether nothing of it is on its way, as far as is known.
+    pub(crate) fn is_quiet(&self) -> bool {
+        match self.assignment() {
+            Some(assignment) => assignment.workers.is_empty() || self.drain.is_quiet(),
+            None => self.record().assignment_number == 0,
+        }
+    }
+
+    /// Trees that failed as moved since the last rebalance began.
+    pub(crate) fn moved(&self) -> u64 {
+        self.moved.values().map(|(before, now)| now.saturating_sub(*before)).sum()
+    }
+
+    /// Takes the record as it stands in the cluster's memory now.
+    fn set_record(&mut self, now: Time, wall_ms: u64, record: Versioned<TopologyRecord>) {
+        let (old, new) = (self.record(), &record.value);
+        let (was, is) = (old.status, new.status);
+        let is_same_wait = match (&old.pending, &new.pending) {
+            (Some(old), Some(new)) => (old.started_ms, old.wait_secs) == (new.started_ms, new.wait_secs),
+            (None, None) => true,
+            _ => false,
+        };
+        if !is_same_wait || (self.wait.is_none() && new.pending.is_some()) {
+            self.wait = new.pending.as_ref().map(|pending| Wait::resume(now, wall_ms, pending));
+        }
+        if was != is {
+            self.drain = Drain::default();
+        }
+        if was != Status::Rebalancing && is == Status::Rebalancing {
+            let numbers: BTreeSet<u64> =
+                self.assignment().into_iter().flat_map(|a| &a.workers).map(|worker| worker.number).collect();
+            self.moved.retain(|(_, life), _| numbers.contains(&life.number));
+            for (before, now) in self.moved.values_mut() {
+                *before = *now;
+            }
+        }
+        self.record = record;
+    }
+
+    fn set_assignment(&mut self, assignment: Option<Versioned<AssignmentRecord>>) {
+        let is_other = self.assignment() != assignment.as_ref().map(|a| &a.value.assignment);
+        self.assignment = assignment;
+        if is_other {
+            self.drain = Drain::default();
+            let numbers: BTreeMap<WorkerSlot, u64> = self
+                .assignment()
+                .into_iter()
+                .flat_map(|a| &a.workers)
+                .map(|w| (w.slot.clone(), w.number))
+                .collect();
+            self.workers.retain(|slot, worker| {
+                let number = worker.report.as_ref().and_then(|(_, r)| r.incarnation).map(|i| i.number);
+                let of_slot = worker.slot.as_ref().and_then(|(_, s)| s.incarnation).map(|i| i.number);
+                numbers.get(slot).is_some_and(|n| number.or(of_slot) == Some(*n))
+            });
+        }
+    }
+
+    pub(crate) fn add_errors(&mut self, errors: impl IntoIterator<Item = v1::ErrorReport>) {
+        for mut error in errors {
+            if self.errors.contains(&error) {
+                continue;
+            }
+            if error.message.len() > MESSAGE_BYTES {
+                let end = (0..=MESSAGE_BYTES).rev().find(|at| error.message.is_char_boundary(*at));
+                error.message.truncate(end.unwrap_or(0));
+            }
+            let at = self.errors.partition_point(|known| known.time_ms <= error.time_ms);
+            let component = error.component.clone();
+            self.errors.insert(at, error);
+            let of_it = |known: &v1::ErrorReport| known.component == component;
+            if self.errors.iter().filter(|known| of_it(known)).count() > ERRORS_PER_COMPONENT
+                && let Some(oldest) = self.errors.iter().position(of_it)
+            {
+                self.errors.remove(oldest);
+            }
+            self.errors_to_write = true;
+        }
+    }
+
+    /// The errors as they are kept for the next leader.
+    pub(crate) fn errors_record(&self) -> ErrorsRecord {
+        let record = |error: &v1::ErrorReport| ErrorRecord {
+            time_ms: error.time_ms,
+            component: error.component.as_str().into(),
+            task: TaskId(error.task),
+            host: error.host.clone(),
+            port: u16::try_from(error.port).unwrap_or(0),
+            message: error.message.clone(),
+        };
+        ErrorsRecord { errors: self.errors.iter().map(record).collect() }
+    }
+
+    /// Takes the errors that a former leader kept.
+    pub(crate) fn remember_errors(&mut self, record: &ErrorsRecord) {
+        let was_to_write = self.errors_to_write;
+        self.add_errors(record.errors.iter().map(|error| v1::ErrorReport {
+            time_ms: error.time_ms,
+            component: error.component.to_string(),
+            task: error.task.0,
+            host: error.host.clone(),
+            port: error.port.into(),
+            message: error.message.clone(),
+            kind: "reported".to_owned(),
+            suppressed: 0,
+        }));
+        self.errors_to_write = was_to_write;
+    }
+}
+
+impl State {
+    pub(crate) fn new(liveness: Liveness) -> State {
+        State {
+            topologies: BTreeMap::new(),
+            strangers: BTreeMap::new(),
+            supervisors: BTreeMap::new(),
+            liveness,
+            verdict: Verdict::default(),
+            kept_off: BTreeSet::new(),
+            is_dirty: true,
+            frozen: None,
+            record_problems: Vec::new(),
+        }
+    }
+
+    /// The topology of this name that is not gone yet, or of this id.
+    pub(crate) fn find(&self, name: &str) -> Option<&Topology> {
+        let by_name = self.topologies.values().find(|topology| topology.record().name == name);
+        by_name.or_else(|| self.topologies.get(name))
+    }
+
+    // === Records ===
+
+    /// Takes what was read. What is known here and was not read is unknown, not gone: it stays.
+    pub(crate) fn load(
+        &mut self,
+        now: Time,
+        wall_ms: u64,
+        topologies: storm_cluster::Children<TopologyId, TopologyRecord>,
+        mut assignments: storm_cluster::Children<TopologyId, AssignmentRecord>,
+    ) {
+        self.record_problems.clear();
+        self.strangers.clear();
+        self.is_dirty = true;
+        for (id, topology) in &mut self.topologies {
+            topology.is_record_gone = !topologies.contains_key(id);
+            if !topology.is_record_gone {
+                continue;
+            }
+            assignments.remove(id);
+            self.record_problems.push(format!(
+                "the record of topology '{id}' is gone from ZooKeeper, but nobody killed it: left running"
+            ));
+        }
+        for (id, record) in topologies {
+            match record {
+                Ok(record) => {
+                    let topology =
+                        self.topologies.entry(id.clone()).or_insert_with(|| Topology::new(record.clone()));
+                    topology.set_record(now, wall_ms, record);
+                    match assignments.remove(&id).transpose() {
+                        Ok(assignment) => {
+                            topology.is_assignment_gone =
+                                assignment.is_none() && topology.assignment.is_some();
+                            if assignment.is_some() {
+                                topology.set_assignment(assignment);
+                            }
+                            if topology.is_astray() {
+                                self.record_problems.push(format!(
+                                    "the assignment of topology '{id}' is gone from ZooKeeper: left running where it \
+                                     is; `storm-rs rebalance {}` places it anew",
+                                    topology.record().name
+                                ));
+                            }
+                        }
+                        Err(error) => {
+                            self.record_problems.push(error.to_string());
+                            self.frozen.get_or_insert_with(|| error.to_string());
+                        }
+                    }
+                }
+                Err(error) => self.record_problems.push(error.to_string()),
+            }
+        }
+        for (id, assignment) in assignments {
+            match assignment {
+                Ok(assignment) if !self.topologies.contains_key(&id) => {
+                    self.record_problems.push(format!(
+                        "topology '{id}' has an assignment but no record that can be read: left running"
+                    ));
+                    self.strangers.insert(id, assignment.value.assignment);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    self.record_problems.push(error.to_string());
+                    self.frozen.get_or_insert_with(|| error.to_string());
+                }
+            }
+        }
+    }
+
+    /// Takes what was written, with the version that its node has now.
+    pub(crate) fn apply(&mut self, now: Time, wall_ms: u64, change: Change, version: i32) {
+        match change {
+            Change::PutTopology(record) => {
+                let record = Versioned { value: *record, version };
+                let id = record.value.id.clone();
+                let topology = self.topologies.entry(id).or_insert_with(|| Topology::new(record.clone()));
+                topology.set_record(now, wall_ms, record);
+            }
+            Change::PutAssignment(id, assignment) => {
+                if let Some(topology) = self.topologies.get_mut(&id) {
+                    topology.is_assignment_gone = false;
+                    topology
+                        .set_assignment(Some(Versioned { value: AssignmentRecord { assignment }, version }));
+                }
+            }
+            Change::PutCommand(_) => {}
+            Change::Remove(tombstone) => {
+                self.topologies.remove(&tombstone.id);
+                self.liveness.forgive(&tombstone.id);
+            }
+        }
+        self.is_dirty = true;
+    }
+
+    /// Takes the supervisors that have a session now. Who signed off is remembered while it has work.
+    pub(crate) fn set_supervisors(&mut self, registered: BTreeMap<SupervisorId, SupervisorRecord>) {
+        for supervisor in self.supervisors.values_mut() {
+            supervisor.is_registered = false;
+        }
+        for (id, record) in registered {
+            match self.supervisors.get_mut(&id) {
+                Some(supervisor) => {
+                    supervisor.record = record;
+                    supervisor.is_registered = true;
+                }
+                None => {
+                    let supervisor =
+                        Supervisor { record, is_registered: true, unhealthy: String::new(), uptime_ms: 0 };
+                    self.supervisors.insert(id, supervisor);
+                }
+            }
+        }
+        let used = self.used_slots();
+        self.supervisors.retain(|id, s| s.is_registered || used.keys().any(|slot| slot.supervisor == *id));
+        self.is_dirty = true;
+    }
+
+    /// Every slot that somebody has.
+    pub(crate) fn used_slots(&self) -> BTreeMap<WorkerSlot, TopologyId> {
+        let known = self.topologies.iter().filter_map(|(id, t)| Some((id, t.assignment()?)));
+        known
+            .chain(self.strangers.iter())
+            .flat_map(|(id, a)| a.workers.iter().map(move |w| (w.slot.clone(), id.clone())))
+            .collect()
+    }
+
+    // === Reports ===
+
+    /// Takes a supervisor's report.
+    pub(crate) fn supervisor_reported(&mut self, at: Time, wall_ms: u64, report: v1::SupervisorReport) {
+        let id = SupervisorId::from(report.supervisor_id);
+        self.liveness.supervisor_reported(at, &id);
+        if self.verdict.silent.contains(&id) {
+            self.is_dirty = true;
+        }
+        if let Some(supervisor) = self.supervisors.get_mut(&id) {
+            if supervisor.unhealthy != report.unhealthy {
+                supervisor.unhealthy = report.unhealthy;
+                self.is_dirty = true;
+            }
+            supervisor.uptime_ms = report.uptime_ms;
+        }
+        for worker in report.workers {
+            self.worker_reported(at, worker);
+        }
+        for slot in report.slots {
+            self.slot_reported(at, wall_ms, &id, slot);
+        }
+    }
+
+    fn slot_reported(&mut self, at: Time, wall_ms: u64, supervisor: &SupervisorId, report: v1::SlotReport) {
+        let Ok(port) = storm_rpc::convert::port(report.port) else { return };
+        let slot = WorkerSlot { supervisor: supervisor.clone(), port };
+        let Some(topology) = self.topologies.get_mut(report.topology_id.as_str()) else { return };
+        let number = report.incarnation.map(|incarnation| incarnation.number);
+        let Some(assigned) = topology.assignment().and_then(|a| a.worker(&slot)) else { return };
+        if number != Some(assigned.number) {
+            return;
+        }
+        let host = assigned.host.clone();
+        let worker = topology.workers.entry(slot).or_default();
+        let before = worker.slot.replace((at, report.clone()));
+        let was = before.map(|(_, before)| (before.problem, before.recent_failures)).unwrap_or_default();
+        if !report.problem.is_empty() && was.0 != report.problem {
+            let is_told =
+                |error: &v1::ErrorReport| error.port == report.port && error.message == report.problem;
+            if !topology.errors.iter().any(is_told) {
+                topology.add_errors([v1::ErrorReport {
+                    time_ms: wall_ms,
+                    component: String::new(),
+                    task: 0,
+                    host,
+                    port: report.port,
+                    message: report.problem.clone(),
+                    kind: "exit".to_owned(),
+                    suppressed: 0,
+                }]);
+            }
+        }
+        if report.recent_failures >= FAILURES && was.1 < FAILURES {
+            let id = topology.record().id.clone();
+            tracing::warn!(topology = %id, %supervisor, port, problem = report.problem, "slot fails again and again");
+            self.liveness.slot_failed(at, &id, supervisor);
+            self.is_dirty = true;
+        }
+    }
+
+    /// Takes a worker's report, whoever brought it.
+    pub(crate) fn worker_reported(&mut self, at: Time, mut report: v1::WorkerReport) {
+        let Some(Ok(slot)) = report.slot.clone().map(WorkerSlot::try_from) else { return };
+        self.liveness.worker_reported(at, &slot);
+        let Some(topology) = self.topologies.get_mut(report.topology_id.as_str()) else { return };
+        let incarnation = report.incarnation.map(Incarnation::from).unwrap_or_default();
+        topology.add_errors(std::mem::take(&mut report.errors));
+        // Of a life that the newest assignment ended, too: it failed what it had when it left.
+        let moved = topology.moved.entry((slot.clone(), incarnation)).or_default();
+        moved.1 = moved.1.max(report.moved);
+        let Some(assignment) = topology.assignment.as_ref().map(|a| &a.value.assignment) else { return };
+        if assignment.worker(&slot).is_none_or(|assigned| assigned.number != incarnation.number) {
+            return;
+        }
+        let worker = topology.workers.entry(slot.clone()).or_default();
+        let order = |report: &v1::WorkerReport| {
+            (report.incarnation.map(Incarnation::from).unwrap_or_default(), report.uptime_ms)
+        };
+        if worker.report.as_ref().is_some_and(|(_, last)| order(last) > order(&report)) {
+            return;
+        }
+        let figures = std::mem::take(&mut report.figures);
+        if !figures.is_empty() {
+            match serde_json::from_slice::<Snapshot>(&figures) {
+                Ok(snapshot) => topology.keeper.observe(at, &snapshot),
+                Err(error) => {
+                    tracing::debug!(topology = report.topology_id, %error, "figures not understood");
+                }
+            }
+        }
+        let sign = Sign {
+            incarnation,
+            assignment_version: report.assignment_version,
+            is_active: report.is_active,
+            is_quiet: report.is_quiet,
+            sent: report.rows_sent,
+            received: report.rows_received,
+        };
+        let slots = assignment.workers.iter().map(|worker| &worker.slot);
+        if matches!(topology.record.value.status, Status::Killed | Status::Rebalancing) {
+            topology.drain.observe(&slot, sign, slots, assignment.version);
+        }
+        worker.report = Some((at, report));
+    }
+
+    /// Looks who is alive; whether that is other news than before.
+    pub(crate) fn look(&mut self, now: Time) {
+        let mut known: BTreeMap<SupervisorId, Vec<WorkerSlot>> = BTreeMap::new();
+        for (id, _) in self.supervisors.iter().filter(|(_, supervisor)| supervisor.is_registered) {
+            known.entry(id.clone()).or_default();
+        }
+        for slot in self.used_slots().into_keys() {
+            known.entry(slot.supervisor.clone()).or_default().push(slot);
+        }
+        let verdict = self.liveness.look(now, &known);
+        if verdict != self.verdict {
+            if let Some(pause) = &verdict.pause
+                && self.verdict.pause.is_none()
+            {
+                tracing::warn!(reason = pause, "nothing is moved");
+            }
+            for id in verdict.lost.difference(&self.verdict.lost) {
+                tracing::warn!(supervisor = %id, "supervisor and all its workers are silent");
+            }
+            self.verdict = verdict;
+            self.is_dirty = true;
+        }
+        let kept_off = self.liveness.kept_off(now);
+        if kept_off != self.kept_off {
+            self.kept_off = kept_off;
+            self.is_dirty = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

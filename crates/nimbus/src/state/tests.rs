@@ -1,0 +1,344 @@
+//! A leader's mind on a virtual clock: what it does with what it hears, without a cluster.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use storm_cluster::{Children, PendingAction, PendingKind};
+
+use super::*;
+use crate::testing;
+
+const WINDOW: Duration = Duration::from_secs(4);
+
+/// A leader, and a cluster that does as it says.
+struct World {
+    state: State,
+    now: Time,
+    version: i32,
+    removed: Vec<TopologyId>,
+}
+
+impl World {
+    fn new(supervisors: &[(&str, u16)]) -> World {
+        let mut world = World {
+            state: State::new(Liveness::new(WINDOW)),
+            now: Time::from_secs(1000),
+            version: 0,
+            removed: vec![],
+        };
+        world.register(supervisors);
+        world.state.liveness.listen(world.now);
+        world
+    }
+
+    fn register(&mut self, supervisors: &[(&str, u16)]) {
+        let records = supervisors.iter().map(|(id, slots)| ((*id).into(), testing::supervisor(id, *slots)));
+        self.state.set_supervisors(records.collect());
+    }
+
+    fn wall_ms(&self) -> u64 {
+        1_764_000_000_000 + self.now.as_nanos() / 1_000_000
+    }
+
+    fn submit(&mut self, name: &str, workers: u32) -> TopologyId {
+        let record = testing::topology(name, workers);
+        let id = record.id.clone();
+        self.put(record);
+        self.act();
+        id
+    }
+
+    fn put(&mut self, record: TopologyRecord) {
+        self.version += 1;
+        self.state.apply(self.now, self.wall_ms(), Change::PutTopology(Box::new(record)), self.version);
+    }
+
+    fn act(&mut self) {
+        self.state.look(self.now);
+        loop {
+            let batches = self.state.due(self.now, self.wall_ms());
+            if batches.is_empty() {
+                return;
+            }
+            for change in batches.into_iter().flatten() {
+                if let Change::Remove(tombstone) = &change {
+                    self.removed.push(tombstone.id.clone());
+                }
+                self.version += 1;
+                self.state.apply(self.now, self.wall_ms(), change, self.version);
+            }
+        }
+    }
+
+    /// Half a second passes, at the end of which these supervisors report.
+    fn pass(&mut self, reporting: &[&str]) {
+        self.now = self.now + Duration::from_millis(500);
+        for id in reporting {
+            let report = self.report(id);
+            self.state.supervisor_reported(self.now, self.wall_ms(), report);
+        }
+        self.act();
+    }
+
+    fn report(&self, id: &str) -> v1::SupervisorReport {
+        let mut report =
+            v1::SupervisorReport { supervisor_id: id.to_owned(), ..v1::SupervisorReport::default() };
+        for (topology, known) in &self.state.topologies {
+            let assignment = known.assignment().into_iter();
+            for worker in assignment.flat_map(|a| &a.workers).filter(|w| w.slot.supervisor == *id) {
+                report.workers.push(self.worker_report(topology, worker));
+            }
+        }
+        report
+    }
+
+    fn worker_report(
+        &self,
+        topology: &TopologyId,
+        worker: &storm_model::WorkerAssignment,
+    ) -> v1::WorkerReport {
+        let known = &self.state.topologies[topology];
+        let is_active = known.record().status == Status::Active;
+        v1::WorkerReport {
+            topology_id: topology.to_string(),
+            slot: Some((&worker.slot).into()),
+            incarnation: Some(v1::Incarnation { number: worker.number, restarts: 0 }),
+            state: v1::WorkerState::Running.into(),
+            assignment_version: known.assignment().unwrap().version,
+            is_active,
+            is_quiet: !is_active,
+            uptime_ms: self.now.as_nanos() / 1_000_000,
+            ..v1::WorkerReport::default()
+        }
+    }
+
+    fn assignment(&self, id: &TopologyId) -> &Assignment {
+        self.state.topologies[id].assignment().unwrap()
+    }
+
+    fn homes(&self, id: &TopologyId) -> BTreeSet<String> {
+        self.assignment(id).workers.iter().map(|worker| worker.slot.supervisor.to_string()).collect()
+    }
+
+    /// What a new leader reads.
+    fn read(&self) -> (Children<TopologyId, TopologyRecord>, Children<TopologyId, AssignmentRecord>) {
+        let topologies = self.state.topologies.iter().map(|(id, t)| (id.clone(), Ok(t.record.clone())));
+        let assignments =
+            self.state.topologies.iter().filter_map(|(id, t)| Some((id.clone(), Ok(t.assignment.clone()?))));
+        (topologies.collect(), assignments.collect())
+    }
+}
+
+fn pending(world: &World, kind: PendingKind, wait_secs: u64) -> Option<PendingAction> {
+    let command = "c".to_owned();
+    Some(PendingAction { kind, started_ms: world.wall_ms(), wait_secs, elapsed_ms: 0, command })
+}
+
+#[test]
+fn a_supervisor_that_signs_off_keeps_its_workers() {
+    let mut world = World::new(&[("a", 2), ("b", 2), ("c", 2)]);
+    let id = world.submit("w", 3);
+    let before = world.assignment(&id).clone();
+    world.register(&[("a", 2), ("b", 2)]);
+    for _ in 0..40 {
+        world.pass(&["a", "b"]);
+        // The worker of c reports directly.
+        let orphan = before.workers.iter().find(|worker| worker.slot.supervisor == *"c").unwrap();
+        let report = world.worker_report(&id, orphan);
+        world.state.worker_reported(world.now, report);
+    }
+    assert_eq!(*world.assignment(&id), before);
+    assert!(world.state.verdict.silent.contains("c"));
+    for _ in 0..8 {
+        world.pass(&["a", "b"]);
+    }
+    assert_eq!(world.homes(&id), ["a".to_owned(), "b".to_owned()].into(), "now its worker is silent, too");
+}
+
+#[test]
+fn where_there_is_no_other_place_it_stays() {
+    let mut world = World::new(&[("a", 2)]);
+    let id = world.submit("w", 2);
+    let before = world.assignment(&id).clone();
+    for _ in 0..200 {
+        world.pass(&[]);
+    }
+    assert!(world.state.verdict.lost.contains("a"));
+    assert_eq!(*world.assignment(&id), before);
+}
+
+#[test]
+fn a_kill_ends_early_and_leaves_a_tombstone() {
+    let mut world = World::new(&[("a", 2)]);
+    let id = world.submit("w", 2);
+    world.pass(&["a"]);
+    let mut record = world.state.topologies[&id].record().clone();
+    record.status = Status::Killed;
+    record.pending = pending(&world, PendingKind::Kill, 600);
+    world.put(record);
+    world.pass(&["a"]);
+    assert!(world.removed.is_empty(), "one round is not enough");
+    world.pass(&["a"]);
+    world.pass(&["a"]);
+    assert_eq!(world.removed, [id]);
+}
+
+#[test]
+fn a_new_leader_goes_on_where_the_old_one_was() {
+    let mut world = World::new(&[("a", 4)]);
+    let id = world.submit("w", 1);
+    let mut record = world.state.topologies[&id].record().clone();
+    record.status = Status::Rebalancing;
+    record.previous_status = Some(Status::Inactive);
+    record.pending =
+        pending(&world, PendingKind::Rebalance { workers: Some(2), executors: BTreeMap::new() }, 60);
+    world.put(record);
+    for _ in 0..40 {
+        world.pass(&[]);
+    }
+    let (topologies, assignments) = world.read();
+    world.state = State::new(Liveness::new(WINDOW));
+    world.register(&[("a", 4)]);
+    let wall_ms = world.wall_ms();
+    world.state.load(world.now, wall_ms, topologies, assignments);
+    world.act();
+    let remaining = world.state.topologies[&id].wait.unwrap().remaining(world.now);
+    assert_eq!(remaining, Duration::from_secs(40));
+    for _ in 0..80 {
+        assert_eq!(world.state.topologies[&id].record().status, Status::Rebalancing);
+        world.pass(&[]);
+    }
+    let record = world.state.topologies[&id].record();
+    assert_eq!((record.status, record.workers, &record.pending), (Status::Inactive, 2, &None));
+    assert_eq!(world.assignment(&id).workers.len(), 2);
+}
+
+#[test]
+fn what_is_not_read_is_not_gone() {
+    let mut world = World::new(&[("a", 4)]);
+    let (one, two) = (world.submit("one", 1), world.submit("two", 1));
+    let (mut topologies, mut assignments) = world.read();
+    topologies.remove(&one);
+    assignments.remove(&two);
+    let before = (world.assignment(&one).clone(), world.assignment(&two).clone());
+    let wall_ms = world.wall_ms();
+    world.state.load(world.now, wall_ms, topologies, assignments.clone());
+    world.act();
+    assert_eq!((world.assignment(&one), world.assignment(&two)), (&before.0, &before.1));
+    assert_eq!(world.state.record_problems.len(), 2, "{:?}", world.state.record_problems);
+
+    // A leader that never knew them leaves their slots alone.
+    let (mut topologies, _) = world.read();
+    topologies.remove(&one);
+    world.state = State::new(Liveness::new(WINDOW));
+    world.register(&[("a", 4)]);
+    world.state.load(world.now, wall_ms, topologies, assignments);
+    world.act();
+    assert!(world.state.topologies[&two].is_astray());
+    assert_eq!(world.state.topologies[&two].assignment(), None);
+    let three = world.submit("three", 4);
+    let used: BTreeSet<u16> =
+        world.assignment(&three).workers.iter().map(|worker| worker.slot.port).collect();
+    assert!(!used.contains(&before.0.workers[0].slot.port), "{used:?}");
+}
+
+#[test]
+fn nothing_happens_while_frozen() {
+    let mut world = World::new(&[("a", 4)]);
+    let id = world.submit("w", 1);
+    let mut record = world.state.topologies[&id].record().clone();
+    record.status = Status::Killed;
+    record.pending = pending(&world, PendingKind::Kill, 0);
+    world.state.frozen = Some("another cluster".to_owned());
+    world.put(record);
+    for _ in 0..20 {
+        world.pass(&[]);
+    }
+    assert!(world.removed.is_empty());
+}
+
+#[test]
+fn late_reports_and_those_of_former_lives_do_not_count() {
+    let mut world = World::new(&[("a", 1)]);
+    let id = world.submit("w", 1);
+    let worker = world.assignment(&id).workers[0].clone();
+    let report = |uptime_ms, number, moved, pid| v1::WorkerReport {
+        incarnation: Some(v1::Incarnation { number, restarts: 0 }),
+        uptime_ms,
+        moved,
+        pid,
+        ..world.worker_report(&id, &worker)
+    };
+    let reports = [report(2000, 1, 0, 1), report(1000, 1, 0, 2), report(9000, 0, 4, 3)];
+    for report in reports {
+        world.state.worker_reported(world.now, report);
+    }
+    let topology = &world.state.topologies[&id];
+    assert_eq!(topology.workers[&worker.slot].report.as_ref().unwrap().1.pid, 1);
+    assert_eq!(topology.moved(), 4, "but what they failed when they left does");
+}
+
+#[test]
+fn the_last_errors_of_each_component_are_kept() {
+    let mut topology = Topology::new(Versioned { value: testing::topology("w", 1), version: 0 });
+    let error = |time_ms, component: &str| v1::ErrorReport {
+        time_ms,
+        component: component.to_owned(),
+        message: "é".repeat(4000),
+        ..v1::ErrorReport::default()
+    };
+    topology.add_errors([error(99, "words")]);
+    topology.add_errors((0..30).map(|time_ms| error(time_ms, "count")));
+    assert_eq!(topology.errors.len(), 11);
+    assert_eq!((topology.errors[0].time_ms, topology.errors[10].time_ms), (20, 99));
+    assert!(topology.errors.iter().all(|error| error.message.len() <= MESSAGE_BYTES));
+    let mut next = Topology::new(topology.record.clone());
+    next.remember_errors(&topology.errors_record());
+    assert_eq!(next.errors.len(), 11);
+    assert!(!next.errors_to_write);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever supervisors do, nobody who reports within the window loses work, every executor is in
+    /// one place at most, and versions and numbers only grow.
+    #[test]
+    fn work_is_moved_on_evidence_only(script in proptest::collection::vec(0u8..16, 1..120)) {
+        let names = ["a", "b", "c", "d"];
+        let mut world = World::new(&names.map(|id| (id, 2)));
+        let ids = [world.submit("one", 3), world.submit("two", 3)];
+        let mut heard = [world.now; 4];
+        for step in script {
+            let before: Vec<Assignment> = ids.iter().map(|id| world.assignment(id).clone()).collect();
+            let reporting: Vec<&str> = (0..4).filter(|i| step & (1 << i) != 0).map(|i| names[i]).collect();
+            world.pass(&reporting);
+            for (i, name) in names.iter().enumerate() {
+                if reporting.contains(name) {
+                    heard[i] = world.now;
+                }
+            }
+            for (id, before) in ids.iter().zip(&before) {
+                let after = world.assignment(id);
+                let mut seen = BTreeSet::new();
+                for executor in after.workers.iter().flat_map(|worker| &worker.executors) {
+                    prop_assert!(seen.insert(executor.executor));
+                }
+                prop_assert_eq!(seen.len(), 4);
+                if after == before {
+                    continue;
+                }
+                prop_assert!(after.version > before.version);
+                let is_lost = names.iter().zip(heard).any(|(name, heard)| {
+                    world.now.since(heard) >= WINDOW && before.workers.iter().any(|w| w.slot.supervisor == **name)
+                });
+                let grows = after.workers.len() > before.workers.len();
+                prop_assert!(is_lost || grows, "moved without evidence");
+            }
+            let slots = world.state.used_slots().len();
+            let workers: usize = ids.iter().map(|id| world.assignment(id).workers.len()).sum();
+            prop_assert_eq!(slots, workers, "a slot belongs to one topology");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Nimbuses in a small cluster: the embedded ZooKeeper and supervisors that only pretend.
+
+mod common;
+mod commands;
+mod failures;
+mod supervisors;

@@ -1,0 +1,78 @@
+//! Worker mode: this process works on the part of the topology that a supervisor gave it.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use storm_rpc::launch::{CONTRACT, WorkerFile, spec_digest};
+use storm_topology::Topology;
+
+use crate::configure::{ConfigureError, configure, layered};
+use crate::logging;
+use crate::progress::Progress;
+
+/// Why a worker cannot work.
+#[derive(Debug, thiserror::Error)]
+enum WorkerModeError {
+    /// The file that tells it what to do.
+    #[error("cannot read the worker's file {}: {reason}", path.display())]
+    File {
+        /// Where it should be.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The supervisor is of another time.
+    #[error(
+        "this binary speaks version {CONTRACT} of the contract with daemons, the supervisor version {theirs}; \
+         build the topology with the storm-rs of the cluster"
+    )]
+    Contract {
+        /// The supervisor's version.
+        theirs: u32,
+    },
+    /// Configuration that this binary does not understand.
+    #[error(transparent)]
+    Configure(#[from] ConfigureError),
+    /// The code made another topology than when it was submitted.
+    #[error(
+        "the topology is not the one that was submitted (digest {found}, submitted {wanted}): its code must make \
+         the same topology from the same arguments on every machine; it is now\n{now}"
+    )]
+    Different {
+        /// Of what was made here.
+        found: String,
+        /// Of what was submitted.
+        wanted: String,
+        /// What was made here, as JSON.
+        now: String,
+    },
+}
+
+/// Works until the assignment does not want this worker any more.
+pub(crate) fn run(path: &Path, mut topology: Topology) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
+    logging::init(Progress::start().bar());
+    let file = read(path)?;
+    if file.contract != CONTRACT {
+        return Err(WorkerModeError::Contract { theirs: file.contract }.into());
+    }
+    let config = layered(&topology, &file.cluster_config, &file.submit_config)?;
+    let settings = configure(&mut topology, &config).map_err(WorkerModeError::from)?;
+    let found = spec_digest(&topology.spec);
+    if found != file.spec_digest {
+        let now = serde_json::to_string_pretty(&topology.spec)?;
+        return Err(WorkerModeError::Different { found, wanted: file.spec_digest, now }.into());
+    }
+    for (component, executors) in &file.executors {
+        if let Some(spec) = topology.spec.components.get_mut(component.as_str()) {
+            spec.executors = *executors;
+        }
+    }
+    Ok(storm_worker::run(file, topology, settings)?)
+}
+
+fn read(path: &Path) -> Result<WorkerFile, WorkerModeError> {
+    let error = |reason: String| WorkerModeError::File { path: path.to_owned(), reason };
+    let text = std::fs::read(path).map_err(|e| error(e.to_string()))?;
+    serde_json::from_slice(&text).map_err(|e| error(e.to_string()))
+}

@@ -1,0 +1,119 @@
+//! Whether this machine may get work: the scripts of `storm.health.check.dir`.
+//!
+//! As in Storm a script that ends with another code than 0 means an unhealthy machine, whatever it
+//! prints, and so does one that takes too long unless `storm.health.check.fail.on.timeouts` is false.
+//! Storm then kills all workers and its supervisor. Here an unhealthy machine gets no new work and says
+//! so; what runs is left running, and a person or Nimbus moves it.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use crate::container;
+
+/// How the health of the machine is checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthOptions {
+    /// Where the scripts are; nothing there is healthy.
+    pub directory: PathBuf,
+    /// How long each may take.
+    pub timeout: Duration,
+    /// Whether one that takes longer is unhealthy.
+    pub fail_on_timeouts: bool,
+    /// How often they run.
+    pub every: Duration,
+}
+
+/// Runs all scripts, one after the other. What is wrong, in words; empty when nothing is.
+pub(crate) async fn check(options: &HealthOptions) -> String {
+    let mut scripts: Vec<PathBuf> = std::fs::read_dir(&options.directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| is_executable(path))
+        .collect();
+    scripts.sort();
+    let mut problems = Vec::new();
+    for script in scripts {
+        if let Some(problem) = run(&script, options).await {
+            let name = script.file_name().unwrap_or_default().display();
+            problems.push(format!("health check {name} {problem}"));
+        }
+    }
+    problems.join("; ")
+}
+
+fn is_executable(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+async fn run(script: &Path, options: &HealthOptions) -> Option<String> {
+    match tokio::time::timeout(options.timeout, output(script)).await {
+        Ok(Ok(output)) if output.status.success() => None,
+        Ok(Ok(output)) => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            let line: String = text.lines().next().unwrap_or_default().chars().take(200).collect();
+            Some(format!("{}: {line}", container::describe(output.status)))
+        }
+        Ok(Err(error)) => Some(format!("cannot be run: {error}")),
+        Err(_) if options.fail_on_timeouts => Some(format!("took more than {:?}", options.timeout)),
+        Err(_) => None,
+    }
+}
+
+async fn output(script: &Path) -> io::Result<Output> {
+    let mut tries = 0;
+    loop {
+        let mut command = Command::new(script);
+        command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        match command.output().await {
+            Err(error)
+                if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < container::BUSY_TRIES =>
+            {
+                tries += 1;
+                tokio::time::sleep(container::BUSY_PAUSE).await;
+            }
+            output => return output,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails where it is used")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_exit_code_and_the_time_count() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut options = HealthOptions {
+            directory: directory.path().to_owned(),
+            timeout: Duration::from_secs(20),
+            fail_on_timeouts: true,
+            every: Duration::from_secs(30),
+        };
+        let script = |name: &str, text: &str, mode: u32| {
+            let text = format!("#!/bin/sh\n{text}\n");
+            crate::local_state::write_file(&directory.path().join(name), text.as_bytes(), mode).unwrap();
+        };
+        assert_eq!(check(&options).await, "");
+        script("a", "echo ERROR all is well", 0o755);
+        script("b", "exit 1", 0o644);
+        assert_eq!(check(&options).await, "");
+        script("c", "echo disk is full; exit 3", 0o755);
+        assert_eq!(check(&options).await, "health check c has ended with exit code 3: disk is full");
+        std::fs::remove_file(directory.path().join("c")).unwrap();
+        script("d", "exec sleep 1000", 0o755);
+        options.timeout = Duration::from_millis(300);
+        std::fs::remove_file(directory.path().join("a")).unwrap();
+        assert_eq!(check(&options).await, "health check d took more than 300ms");
+        options.fail_on_timeouts = false;
+        assert_eq!(check(&options).await, "");
+    }
+}

@@ -1,0 +1,325 @@
+//! The output of workers: how its files are kept small, found and read.
+//!
+//! A worker writes to `<artifacts>/<topology id>/<port>/worker.log`, opened for append. Older parts are
+//! `worker.log.1` (the newest) to `worker.log.3`. Before a start, when nobody has the file open, it is
+//! renamed. While a worker runs it is copied and then emptied: the worker goes on at the new end. What
+//! it writes between the last look at the copy and the cut, some microseconds, is lost; the
+//! alternative, a pipe, would tie the worker to this supervisor.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Bytes of a log that are read at once.
+const READ_AT_ONCE: u64 = 1 << 20;
+/// A line is cut there: whoever logs without ever ending a line does not fill our memory.
+const MAX_LINE: usize = 64 << 10;
+/// Where the last words of a process are looked for: so many bytes from the end.
+const LAST_WORDS: u64 = 4 << 10;
+/// They are cut there.
+const LAST_WORDS_CHARS: usize = 300;
+
+/// When a log is rotated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// From this size on.
+    pub bytes: u64,
+    /// So many older parts are kept.
+    pub keep: u32,
+}
+
+impl Default for Limit {
+    /// 100 MB, and three older ones.
+    fn default() -> Limit {
+        Limit { bytes: 100 << 20, keep: 3 }
+    }
+}
+
+// === Rotation ===
+
+/// Rotates a log that nobody has open, if it is too large.
+///
+/// # Errors
+/// When files cannot be renamed.
+pub(crate) fn rotate_closed(log: &Path, limit: Limit) -> io::Result<()> {
+    if size_of(log) < limit.bytes {
+        return Ok(());
+    }
+    make_room(log, limit.keep)?;
+    if limit.keep == 0 { fs::remove_file(log) } else { fs::rename(log, numbered(log, 1)) }
+}
+
+/// Rotates a log that a worker writes to, if it is too large. Blocks while it copies.
+///
+/// # Errors
+/// When the files cannot be written. Then nothing is cut off.
+pub(crate) fn rotate_open(log: &Path, limit: Limit) -> io::Result<()> {
+    if size_of(log) < limit.bytes {
+        return Ok(());
+    }
+    if limit.keep > 0 {
+        make_room(log, limit.keep)?;
+        let mut source = File::open(log)?;
+        let mut copy = File::create(numbered(log, 1))?;
+        // The second pass takes what came during the first, which takes long.
+        for _ in 0..2 {
+            io::copy(&mut source, &mut copy)?;
+        }
+    }
+    OpenOptions::new().write(true).open(log)?.set_len(0)
+}
+
+fn make_room(log: &Path, keep: u32) -> io::Result<()> {
+    for older in (1..keep).rev() {
+        match fs::rename(numbered(log, older), numbered(log, older + 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn numbered(log: &Path, number: u32) -> PathBuf {
+    let mut name = log.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    name.into()
+}
+
+fn size_of(log: &Path) -> u64 {
+    fs::metadata(log).map_or(0, |metadata| metadata.len())
+}
+
+// === Finding ===
+
+/// Where a worker's log is.
+pub(crate) fn path(artifacts: &Path, topology: &str, port: u16) -> PathBuf {
+    artifacts.join(topology).join(port.to_string()).join("worker.log")
+}
+
+/// The logs of a topology, by name or id, and a port; empty and `None` stand for any. Of several
+/// topologies that had the same port (or the same name, one after the other) the one that was
+/// written to last.
+pub(crate) fn find(artifacts: &Path, topology: &str, port: Option<u16>) -> Vec<(u16, PathBuf)> {
+    let mut newest: std::collections::BTreeMap<u16, (SystemTime, PathBuf)> = Default::default();
+    for directory in entries(artifacts).filter(|name| is_of(name, topology)) {
+        for port in entries(&artifacts.join(&directory)).filter_map(|name| name.parse::<u16>().ok()) {
+            let log = path(artifacts, &directory, port);
+            let Ok(written) = fs::metadata(&log).and_then(|metadata| metadata.modified()) else { continue };
+            let entry = newest.entry(port).or_insert_with(|| (written, log.clone()));
+            if written > entry.0 {
+                *entry = (written, log);
+            }
+        }
+    }
+    let wanted = newest.into_iter().filter(|(found, _)| port.is_none_or(|port| port == *found));
+    wanted.map(|(port, (_, log))| (port, log)).collect()
+}
+
+fn entries(directory: &Path) -> impl Iterator<Item = String> {
+    fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+}
+
+/// Whether an id is, or is one of a topology of this name: `<name>-<submission>-<seconds>`.
+pub(crate) fn is_of(id: &str, name_or_id: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let mut parts = id.rsplitn(3, '-');
+    let (seconds, submission, name) = (parts.next(), parts.next(), parts.next());
+    name_or_id.is_empty()
+        || id == name_or_id
+        || (name == Some(name_or_id) && seconds.is_some_and(is_number) && submission.is_some_and(is_number))
+}
+
+// === Reading ===
+
+/// The place up to which a log was read.
+#[derive(Debug, Default)]
+pub(crate) struct Cursor {
+    inode: u64,
+    position: u64,
+    /// The start of a line whose end has not come.
+    rest: Vec<u8>,
+}
+
+/// The last lines of a log that hold a text, and where to go on.
+///
+/// # Errors
+/// When the log cannot be read.
+pub(crate) fn tail(log: &Path, count: usize, grep: &str) -> io::Result<(Vec<String>, Cursor)> {
+    let file = File::open(log)?;
+    let inode = file.metadata()?.ino();
+    let mut lines = std::collections::VecDeque::new();
+    let mut reader = BufReader::new(file);
+    // Without a text to look for only the end is of interest.
+    if grep.is_empty() {
+        let size = reader.get_ref().metadata()?.len();
+        let start = size.saturating_sub(READ_AT_ONCE.max(count as u64 * 512));
+        if start > 0 {
+            reader.seek(SeekFrom::Start(start))?;
+            let mut cut = Vec::new();
+            reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut cut)?;
+        }
+    }
+    let mut rest = Vec::new();
+    loop {
+        rest.clear();
+        let read = reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut rest)?;
+        let is_whole = rest.last() == Some(&b'\n') || read == MAX_LINE;
+        if read == 0 || !is_whole {
+            break;
+        }
+        push_line(&rest, grep, |line| {
+            lines.push_back(line);
+            if lines.len() > count {
+                lines.pop_front();
+            }
+        });
+    }
+    let position = reader.stream_position()?;
+    Ok((lines.into(), Cursor { inode, position, rest }))
+}
+
+/// The last line that says something, of what was written from `start` on: what a process said before
+/// it ended.
+pub(crate) fn last_words(log: &Path, start: u64) -> Option<String> {
+    let mut file = File::open(log).ok()?;
+    let size = file.metadata().ok()?.len();
+    // It was rotated meanwhile when it is shorter.
+    let start = if size < start { 0 } else { start };
+    file.seek(SeekFrom::Start(start.max(size.saturating_sub(LAST_WORDS)))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(LAST_WORDS).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    // A panic ends with a note on backtraces.
+    let says_something = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
+    let line = text.lines().rev().find(says_something)?;
+    Some(line.trim().chars().take(LAST_WORDS_CHARS).collect())
+}
+
+impl Cursor {
+    /// The lines that have come since.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub(crate) fn read_on(&mut self, log: &Path, grep: &str) -> io::Result<Vec<String>> {
+        let mut file = match File::open(log) {
+            Ok(file) => file,
+            // It was renamed and is not there again.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let metadata = file.metadata()?;
+        if metadata.ino() != self.inode || metadata.len() < self.position {
+            *self = Cursor { inode: metadata.ino(), ..Cursor::default() };
+        }
+        file.seek(SeekFrom::Start(self.position))?;
+        self.position += file.take(READ_AT_ONCE).read_to_end(&mut self.rest)? as u64;
+        let mut lines = Vec::new();
+        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=end).collect();
+            push_line(&line, grep, |line| lines.push(line));
+        }
+        if self.rest.len() > MAX_LINE {
+            push_line(&std::mem::take(&mut self.rest), grep, |line| lines.push(line));
+        }
+        Ok(lines)
+    }
+}
+
+fn push_line(bytes: &[u8], grep: &str, take: impl FnOnce(String)) {
+    let line = String::from_utf8_lossy(bytes);
+    let line = line.trim_end_matches(['\n', '\r']);
+    if line.contains(grep) {
+        take(line.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails where it is used")]
+
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn an_open_log_is_emptied_and_its_writer_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("worker.log");
+        let mut writer = OpenOptions::new().append(true).create(true).open(&log).unwrap();
+        let limit = Limit { bytes: 4, keep: 2 };
+        for text in ["first\n", "second\n", "third\n"] {
+            writer.write_all(text.as_bytes()).unwrap();
+            rotate_open(&log, limit).unwrap();
+        }
+        writer.write_all(b"x\n").unwrap();
+        rotate_open(&log, limit).unwrap();
+        let read = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
+        assert_eq!(read("worker.log"), "x\n");
+        assert_eq!(
+            (read("worker.log.1"), read("worker.log.2")),
+            ("third\n".to_owned(), "second\n".to_owned())
+        );
+        assert!(!directory.path().join("worker.log.3").exists());
+    }
+
+    #[test]
+    fn a_closed_log_is_renamed() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("worker.log");
+        fs::write(&log, "0123456789").unwrap();
+        rotate_closed(&log, Limit { bytes: 11, keep: 3 }).unwrap();
+        assert!(log.exists());
+        rotate_closed(&log, Limit { bytes: 10, keep: 3 }).unwrap();
+        assert!(!log.exists() && numbered(&log, 1).exists());
+    }
+
+    #[test]
+    fn the_tail_ends_with_whole_lines_and_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("worker.log");
+        fs::write(&log, "one\ntwo\nthree\nfo").unwrap();
+        let (lines, mut cursor) = tail(&log, 2, "").unwrap();
+        assert_eq!(lines, ["two", "three"]);
+        let mut writer = OpenOptions::new().append(true).open(&log).unwrap();
+        writer.write_all(b"ur\nfive\n").unwrap();
+        assert_eq!(cursor.read_on(&log, "").unwrap(), ["four", "five"]);
+        assert!(cursor.read_on(&log, "").unwrap().is_empty());
+        writer.set_len(0).unwrap();
+        writer.write_all(b"six\n").unwrap();
+        assert_eq!(cursor.read_on(&log, "").unwrap(), ["six"]);
+        assert_eq!(tail(&log, 5, "nothing").unwrap().0, [""; 0]);
+    }
+
+    #[test]
+    fn the_last_words_are_those_of_this_life() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("worker.log");
+        fs::write(&log, "of before\nout of cheese\nnote: run with a backtrace\n\n").unwrap();
+        assert_eq!(last_words(&log, 10).as_deref(), Some("out of cheese"));
+        assert_eq!(last_words(&log, 24), None);
+        assert_eq!(last_words(&log, 1000).as_deref(), Some("out of cheese"));
+    }
+
+    #[test]
+    fn logs_are_found_by_name_id_and_port() {
+        let directory = tempfile::tempdir().unwrap();
+        for (id, port) in [("words-1-10", 6700), ("words-1-10", 6701), ("more-words-2-11", 6702)] {
+            let log = path(directory.path(), id, port);
+            fs::create_dir_all(log.parent().unwrap()).unwrap();
+            fs::write(log, "").unwrap();
+        }
+        let ports = |topology: &str, port| -> Vec<u16> {
+            find(directory.path(), topology, port).into_iter().map(|(port, _)| port).collect()
+        };
+        assert_eq!(ports("words", None), [6700, 6701]);
+        assert_eq!(ports("more-words-2-11", None), [6702]);
+        assert_eq!(ports("", Some(6701)), [6701]);
+        assert!(ports("word", None).is_empty() && ports("words", Some(6702)).is_empty());
+    }
+}

@@ -1,0 +1,198 @@
+//! What is absent, broken or false.
+
+use nix::sys::signal::Signal;
+use storm_cluster::ClusterIdRecord;
+use storm_model::{Incarnation, Status};
+use storm_rpc::v1::LogRequest;
+use storm_supervisor::{Supervisor, SupervisorError};
+
+use crate::land::{Land, PORT, WORDS, is_alive, signal};
+
+/// Waits until the worker has heard of something newer than what should not have mattered.
+async fn hears_of(land: &Land, status: Status) {
+    land.submit_as(WORDS, "", status).await;
+    let is_active = status == Status::Active;
+    land.nimbus
+        .told("the worker heard", |told| {
+            told.workers.last().filter(|worker| worker.is_active == is_active).map(|_| ())
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_absent_assignment_ends_nothing() {
+    let land = Land::with_worker("").await;
+    let slot = land.nimbus.running(PORT).await;
+    land.delete(&land.cluster.paths().assignment(&WORDS.into())).await;
+    hears_of(&land, Status::Inactive).await;
+    assert_eq!(land.nimbus.running(PORT).await.pid, slot.pid);
+    // Nor does an absent topology.
+    land.delete(&land.cluster.paths().topology(&WORDS.into())).await;
+    let gone = async {
+        while land.calls().health().await.unwrap().problems.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::fake_nimbus::PATIENCE, gone).await.unwrap();
+    assert!(is_alive(slot.pid));
+    assert_eq!(land.nimbus.running(PORT).await.pid, slot.pid);
+    let stray = format!("port 6700: the cluster does not know topology '{WORDS}'; it is left running");
+    assert_eq!(land.calls().health().await.unwrap().problems, [stray]);
+}
+
+#[tokio::test]
+async fn a_tombstone_ends_the_worker_and_leaves_its_logs() {
+    let land = Land::with_worker("").await;
+    let slot = land.nimbus.running(PORT).await;
+    land.bury(WORDS).await;
+    land.nimbus.empty(PORT).await;
+    assert!(!is_alive(slot.pid) && land.log().exists());
+    let state = land.options.local_dir.join(format!("supervisor/state/topologies/{WORDS}.json"));
+    assert!(!state.exists());
+    // The directory goes in the background; the blob stays for an hour.
+    let gone = async {
+        while land.worker_dir().exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::fake_nimbus::PATIENCE, gone).await.unwrap();
+    assert!(land.blobs().join(Land::digest()).exists());
+}
+
+#[tokio::test]
+async fn another_cluster_changes_nothing_here() {
+    let land = Land::with_worker("").await;
+    let slot = land.nimbus.running(PORT).await;
+    land.write(&land.cluster.paths().cluster_id(), &ClusterIdRecord { id: "c2".to_owned() }).await;
+    land.nimbus.running(PORT).await;
+    let problem = async {
+        loop {
+            let problems = land.calls().health().await.unwrap().problems;
+            if problems.iter().any(|problem| problem.contains("'c2'")) {
+                return problems;
+            }
+        }
+    };
+    tokio::time::timeout(crate::fake_nimbus::PATIENCE, problem).await.unwrap();
+    land.bury(WORDS).await;
+    land.assign(WORDS, 2, None).await;
+    // The right one again: only now it counts.
+    assert!(is_alive(slot.pid));
+    land.write(&land.cluster.paths().cluster_id(), &ClusterIdRecord { id: "c1".to_owned() }).await;
+    land.nimbus.empty(PORT).await;
+}
+
+#[tokio::test]
+async fn half_a_download_leaves_nothing() {
+    let mut land = Land::new().await;
+    land.nimbus.break_downloads(true);
+    land.start().await;
+    land.submit(WORDS, "").await;
+    land.assign(WORDS, 1, Some(1)).await;
+    let problem = land
+        .nimbus
+        .told("it says why", |told| {
+            told.slot(PORT).map(|slot| slot.problem.clone()).filter(|p| !p.is_empty())
+        })
+        .await;
+    assert_eq!(problem, "cannot fetch the binary: the disk is broken");
+    land.nimbus.break_downloads(false);
+    land.nimbus.running(PORT).await;
+    let names: Vec<_> = std::fs::read_dir(land.blobs()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, [std::ffi::OsString::from(Land::digest())]);
+    assert!(land.nimbus.downloads() >= 2);
+}
+
+#[tokio::test]
+async fn the_wrong_secret_and_the_wrong_worker_are_refused() {
+    use storm_rpc::client::{self, Token};
+    use storm_rpc::v1::WorkerReport;
+
+    let land = Land::with_worker("").await;
+    land.nimbus.running(PORT).await;
+    let address = format!("127.0.0.1:{}", land.options.rpc_port);
+    let attach = async |token: &str| {
+        let mut client = client::supervisor(&address, Token::new(token)).unwrap();
+        let report = WorkerReport {
+            topology_id: WORDS.to_owned(),
+            slot: Some(storm_rpc::v1::Slot { supervisor_id: land.id().to_string(), port: PORT }),
+            incarnation: Some(Incarnation { number: 1, restarts: 0 }.into()),
+            ..WorkerReport::default()
+        };
+        client.attach(tokio_stream::iter([report])).await.map(drop).map_err(|status| status.code())
+    };
+    let secret = &land.options.secret;
+    let life = |number, restarts| Incarnation { number, restarts };
+    let refused = Err(tonic::Code::Unauthenticated);
+    assert_eq!(attach("").await, refused);
+    assert_eq!(
+        attach(&storm_rpc::Secret::new("another").worker_token(&WORDS.into(), life(1, 0))).await,
+        refused
+    );
+    assert_eq!(attach(&secret.worker_token(&WORDS.into(), life(1, 1))).await, refused);
+    assert_eq!(attach(&secret.worker_token(&"other".into(), life(1, 0))).await, refused);
+    assert_eq!(attach(&secret.daemon_token()).await, refused);
+    assert_eq!(attach(&secret.worker_token(&WORDS.into(), life(1, 0))).await, Ok(()));
+    // A worker may not do what daemons may.
+    let token = Token::new(&secret.worker_token(&WORDS.into(), life(1, 0)));
+    let calls = storm_rpc::SupervisorCalls::new(&address, token).unwrap();
+    assert_eq!(calls.restart_worker(6700).await.unwrap_err().code, storm_rpc::ErrorCode::NotAuthenticated);
+}
+
+#[tokio::test]
+async fn one_directory_has_one_supervisor() {
+    let mut land = Land::new().await;
+    land.start().await;
+    let second = storm_supervisor::Options { rpc_port: 0, ..land.options.clone() };
+    let error = Supervisor::start(second).await.unwrap_err();
+    assert!(matches!(error, SupervisorError::Taken { .. }), "{error}");
+    let elsewhere = land.directory.path().join("elsewhere");
+    let second = storm_supervisor::Options { local_dir: elsewhere, ..land.options.clone() };
+    let error = Supervisor::start(second).await.unwrap_err();
+    assert!(matches!(error, SupervisorError::Bind { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_unhealthy_machine_says_so_and_its_workers_run_on() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let land = Land::with_worker("").await;
+    let slot = land.nimbus.running(PORT).await;
+    let script = land.options.health.directory.join("disk");
+    std::fs::create_dir_all(&land.options.health.directory).unwrap();
+    std::fs::write(&script, "#!/bin/sh\necho full\nexit 1\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let unhealthy = |told: &crate::fake_nimbus::Told| {
+        Some(told.last.unhealthy.clone()).filter(|text| text.contains("full"))
+    };
+    land.nimbus.told("it is unhealthy", unhealthy).await;
+    assert_eq!(land.nimbus.running(PORT).await.pid, slot.pid);
+}
+
+#[tokio::test]
+async fn what_happens_while_nimbus_is_away_is_told_later() {
+    let land = Land::with_worker("").await;
+    let slot = land.nimbus.running(PORT).await;
+    land.nimbus.go_away(true);
+    signal(slot.pid, Signal::SIGKILL);
+    let follow =
+        LogRequest { port: PORT, follow: true, grep: "greeting".to_owned(), ..LogRequest::default() };
+    let mut stream = land.calls().read_log(follow).await.unwrap();
+    let mut lives = 0;
+    while lives < 2 {
+        let lines = tokio::time::timeout(crate::fake_nimbus::PATIENCE, stream.message()).await.unwrap();
+        lives += lines.unwrap().unwrap().lines.len();
+    }
+    land.nimbus.go_away(false);
+    land.nimbus.life(PORT, 1, 1).await;
+    let message = "the worker was killed by SIGKILL";
+    land.nimbus
+        .told("the first life has ended", |told| {
+            told.workers
+                .iter()
+                .flat_map(|worker| &worker.errors)
+                .find(|error| error.message == message)
+                .map(drop)
+        })
+        .await;
+}

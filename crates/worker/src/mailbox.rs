@@ -1,0 +1,104 @@
+//! What the worker's loop is told, by all threads around it.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use storm_messaging::{PeerEvent, Refusal};
+use storm_model::{Assignment, Status, WorkerSlot};
+
+/// News for the loop.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// The newest assignment that the supervisor, or Nimbus, knows.
+    Assignment(Assignment),
+    /// What the topology is meant to do.
+    State(Status),
+    /// End in good order, within this time.
+    Stop { within: Duration, reason: String },
+    /// Something happened on the line to a peer; `line` tells former lines from the present one.
+    Peer { slot: WorkerSlot, line: u64, event: PeerEvent },
+    /// A peer has all its tasks prepared.
+    Prepared { slot: WorkerSlot, line: u64 },
+    /// A worker that is listed in a newer assignment than ours has refused us, or we it.
+    Stale { by: WorkerSlotText, refusal: Option<Refusal> },
+}
+
+/// A slot as messages name it.
+pub(crate) type WorkerSlotText = String;
+
+type Signal = Box<dyn Fn() + Send>;
+
+/// A queue that wakes who waits for it, or for the engine's events. What bounds it: peers and orders,
+/// each of which posts only when something changes.
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    state: Mutex<State>,
+    is_filled: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    news: VecDeque<News>,
+    signal: Option<Signal>,
+}
+
+impl Mailbox {
+    pub(crate) fn post(&self, news: News) {
+        let mut state = self.lock();
+        state.news.push_back(news);
+        if let Some(signal) = &state.signal {
+            signal();
+        }
+        self.is_filled.notify_one();
+    }
+
+    /// From now on this is called for every news.
+    pub(crate) fn tell(&self, signal: impl Fn() + Send + 'static) {
+        let mut state = self.lock();
+        signal();
+        state.signal = Some(Box::new(signal));
+    }
+
+    pub(crate) fn take(&self) -> Option<News> {
+        self.lock().news.pop_front()
+    }
+
+    /// Waits for the next news.
+    pub(crate) fn wait(&self) -> News {
+        let mut state = self.lock();
+        loop {
+            if let Some(news) = state.news.pop_front() {
+                return news;
+            }
+            state = self.is_filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn news_come_in_order_and_each_is_signalled() {
+        let mailbox = Mailbox::default();
+        mailbox.post(News::State(Status::Active));
+        let rung = Arc::new(AtomicUsize::new(0));
+        let told = rung.clone();
+        mailbox.tell(move || {
+            told.fetch_add(1, Ordering::SeqCst);
+        });
+        mailbox.post(News::State(Status::Killed));
+        assert_eq!(rung.load(Ordering::SeqCst), 2);
+        assert!(matches!(mailbox.wait(), News::State(Status::Active)));
+        assert!(matches!(mailbox.take(), Some(News::State(Status::Killed))));
+        assert!(mailbox.take().is_none());
+    }
+}
