@@ -197,7 +197,7 @@ impl Address {
         lane.send(parcel).ok();
         match &self.proxy {
             None => self.bell.ring(),
-            Some(_) => {}
+            Some(proxy) => proxy.ring_for_data(),
         }
     }
 
