@@ -79,7 +79,10 @@ impl Ring {
                 return rank;
             }
         }
-        first
+        // In a ring by load the next places may all be of the same few.
+        let is_by_load = self.weights.is_some();
+        let others = (1..targets as u32).map(|i| (first + i) % targets as u32);
+        others.filter(|_| is_by_load).find(|rank| credit(*rank as usize) > 0).unwrap_or(first)
     }
 
     #[inline]

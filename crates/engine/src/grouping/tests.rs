@@ -124,3 +124,15 @@ proptest! {
         prop_assert_eq!(used, vec![50, 50]);
     }
 }
+
+#[test]
+fn the_one_target_with_credit_is_found() {
+    let mut random = EdgeIds::seeded(1);
+    let mut rings = [Ring::by_load(5, &mut random), Ring::by_turns(5, &mut random)];
+    for ring in &mut rings {
+        for turn in 0..2000 {
+            let free = turn % 5;
+            assert_eq!(ring.next(|rank| i64::from(rank == free)), free as u32);
+        }
+    }
+}
