@@ -262,5 +262,11 @@ mod tests {
             prop_assert!(!part.is_empty() && !part.contains('/') && part != "." && part != "..");
             prop_assert_eq!(name_of(&part), name);
         }
+
+        #[test]
+        fn any_part_of_a_path_has_a_name_that_comes_back(part in "\\PC*|[%0-9A-Fa-f]{0,12}") {
+            let name = name_of(&part);
+            prop_assert_eq!(name_of(&segment(&name)), name);
+        }
     }
 }

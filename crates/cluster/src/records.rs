@@ -167,6 +167,10 @@ pub struct TopologyRecord {
     /// The highest incarnation number that was given out: numbers are never used again.
     #[serde(default)]
     pub assignment_number: u64,
+    /// The version of the assignment that was the newest when this was written: who knows an older one
+    /// waits for it before it does what `status` says.
+    #[serde(default)]
+    pub assignment_version: u64,
     /// How many rebalances it has seen.
     #[serde(default)]
     pub rebalances: u64,
@@ -177,7 +181,7 @@ pub struct TopologyRecord {
 record!(TopologyRecord, "topology");
 
 /// A topology's code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BinaryRecord {
     /// SHA-256 in hexadecimal digits: the name of the blob.
     pub digest: String,
@@ -185,6 +189,12 @@ pub struct BinaryRecord {
     pub file_name: String,
     /// Its bytes.
     pub size: u64,
+    /// Architecture that it was built for; None: any will do.
+    #[serde(default)]
+    pub arch: Option<String>,
+    /// Newest version of glibc that it asks for; None: none.
+    #[serde(default)]
+    pub glibc: Option<String>,
 }
 
 /// A kill or rebalance that waits for its time.
@@ -266,6 +276,12 @@ pub struct ErrorRecord {
     pub port: u16,
     /// The text.
     pub message: String,
+    /// Of which kind it is: `reported`, `panicked`, `exit` and so on.
+    #[serde(default)]
+    pub kind: String,
+    /// Errors like it that were not told since the one before.
+    #[serde(default)]
+    pub suppressed: u64,
 }
 
 /// A topology that a user killed: the only evidence on which anything of it is deleted.

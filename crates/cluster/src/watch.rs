@@ -283,12 +283,10 @@ fn publish<S: Source>(sender: &watch::Sender<Snapshot<S::Content>>, source: &S) 
     });
 }
 
-fn publish_unknown<T: PartialEq>(sender: &watch::Sender<Snapshot<T>>, why: String) {
+fn publish_unknown<T>(sender: &watch::Sender<Snapshot<T>>, why: String) {
     sender.send_if_modified(|snapshot| {
-        let unknown = Snapshot::Unknown { last: snapshot.last().cloned(), why };
-        // Why it is not known may change with each attempt, which is nothing that anybody acts on.
-        let is_new = !snapshot.is_unknown();
-        *snapshot = unknown;
+        let is_new = !matches!(snapshot, Snapshot::Unknown { why: known, .. } if *known == why);
+        *snapshot = Snapshot::Unknown { last: snapshot.last().cloned(), why };
         is_new
     });
 }

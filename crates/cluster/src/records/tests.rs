@@ -64,11 +64,12 @@ prop_compose! {
         status in status(),
         previous_status in option::of(status()),
         (workers, launched_ms, size) in any::<(u32, u64, u64)>(),
-        (assignment_number, rebalances) in any::<(u64, u64)>(),
+        (assignment_number, assignment_version, rebalances) in any::<(u64, u64, u64)>(),
         executors in btree_map(component(), any::<u32>(), 0..3),
         arguments in vec(text(), 0..3),
         (config, topology_config) in (config(), config()),
         (digest, file_name) in (text(), text()),
+        (arch, glibc) in (option::of(text()), option::of(text())),
         pending in option::of(pending()),
     ) -> TopologyRecord {
         TopologyRecord {
@@ -80,13 +81,14 @@ prop_compose! {
             executors,
             owner,
             launched_ms,
-            binary: BinaryRecord { digest, file_name, size },
+            binary: BinaryRecord { digest, file_name, size, arch, glibc },
             arguments,
             config,
             spec: TopologySpec { config: topology_config, ..TopologySpec::default() },
             spec_digest,
             pending,
             assignment_number,
+            assignment_version,
             rebalances,
             explanation,
         }
@@ -122,14 +124,16 @@ fn assignment() -> impl Strategy<Value = AssignmentRecord> {
 }
 
 fn errors() -> impl Strategy<Value = ErrorsRecord> {
-    let error = (any::<(u64, u32, u16)>(), component(), text(), text()).prop_map(
-        |((time_ms, task, port), component, host, message)| ErrorRecord {
+    let error = (any::<(u64, u32, u16, u64)>(), component(), text(), text(), text()).prop_map(
+        |((time_ms, task, port, suppressed), component, host, message, kind)| ErrorRecord {
             time_ms,
             component,
             task: TaskId(task),
             host,
             port,
             message,
+            kind,
+            suppressed,
         },
     );
     vec(error, 0..4).prop_map(|errors| ErrorsRecord { errors })
@@ -146,16 +150,27 @@ fn comes_back<R: Record + std::fmt::Debug>(record: &R) -> Result<(), TestCaseErr
 
 fn decode_all(bytes: &[u8]) -> Vec<Option<RecordError>> {
     vec![
-        ClusterIdRecord::decode("/a", bytes).err(),
-        LeaderRecord::decode("/a", bytes).err(),
-        NimbusRecord::decode("/a", bytes).err(),
-        SupervisorRecord::decode("/a", bytes).err(),
-        TopologyRecord::decode("/a", bytes).err(),
-        AssignmentRecord::decode("/a", bytes).err(),
-        CommandRecord::decode("/a", bytes).err(),
-        ErrorsRecord::decode("/a", bytes).err(),
-        TombstoneRecord::decode("/a", bytes).err(),
+        decode::<ClusterIdRecord>(bytes),
+        decode::<LeaderRecord>(bytes),
+        decode::<NimbusRecord>(bytes),
+        decode::<SupervisorRecord>(bytes),
+        decode::<TopologyRecord>(bytes),
+        decode::<AssignmentRecord>(bytes),
+        decode::<CommandRecord>(bytes),
+        decode::<ErrorsRecord>(bytes),
+        decode::<TombstoneRecord>(bytes),
     ]
+}
+
+/// Whatever can be read comes back when it is written.
+fn decode<R: Record + std::fmt::Debug>(bytes: &[u8]) -> Option<RecordError> {
+    match R::decode("/a", bytes) {
+        Ok(record) => {
+            assert_eq!(R::decode("/a", &record.encode()), Ok(record));
+            None
+        }
+        Err(error) => Some(error),
+    }
 }
 
 proptest! {

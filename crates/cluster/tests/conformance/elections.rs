@@ -17,6 +17,7 @@ conformance! {
     a_write_of_a_deposed_leader_is_refused;
     a_lock_that_somebody_removes_is_contended_for_again;
     connections_that_break_leave_no_ghost;
+    a_follower_that_leaves_while_its_connection_breaks_leaves_no_ghost;
     a_follower_that_leaves_holds_up_nobody;
     the_first_leader_names_the_cluster_once;
     a_topology_goes_with_its_tombstone;
@@ -182,6 +183,33 @@ async fn connections_that_break_leave_no_ghost(server: Server) {
         soon("the first's end", election.resign()).await;
         let is_empty = |now: &Snapshot<BTreeSet<String>>| now.present().is_some_and(|names| names.is_empty());
         soon("nothing left", watch.wait_for(is_empty)).await.unwrap();
+    }
+}
+
+async fn a_follower_that_leaves_while_its_connection_breaks_leaves_no_ghost(server: Server) {
+    let proxy = proxied(&server).await;
+    let mut slow = options(proxy.address());
+    slow.session_timeout = PATIENCE;
+    let leading = connect(server.address()).await;
+    let following = Cluster::connect(slow).await.unwrap();
+    let mut election = leading.contend("a", 1);
+    soon("leadership", election.leading()).await.unwrap();
+    let mut watch = leading.watch_children(&leading.paths().leader_lock());
+    let mut wait_for = async |count: usize| {
+        soon("nodes", watch.wait_for(|now| now.present().is_some_and(|names| names.len() == count)))
+            .await
+            .unwrap();
+    };
+    for _ in 0..5 {
+        let rival = following.contend("b", 2);
+        wait_for(2).await;
+        proxy.requests(Way::Lost);
+        proxy.hold_replies_after(1);
+        let resigning = tokio::spawn(rival.resign());
+        soon("a lost request", proxy.replies_are_held()).await;
+        proxy.reset();
+        soon("the end", resigning).await.unwrap();
+        wait_for(1).await;
     }
 }
 

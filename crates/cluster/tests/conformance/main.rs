@@ -105,6 +105,7 @@ pub(crate) fn topology(id: &str) -> storm_cluster::TopologyRecord {
             digest: "0".repeat(64),
             file_name: "word-count".into(),
             size: 1,
+            ..Default::default()
         },
         arguments: Vec::new(),
         config: Default::default(),
@@ -112,6 +113,7 @@ pub(crate) fn topology(id: &str) -> storm_cluster::TopologyRecord {
         spec_digest: String::new(),
         pending: None,
         assignment_number: 0,
+        assignment_version: 0,
         rebalances: 0,
         explanation: String::new(),
     }

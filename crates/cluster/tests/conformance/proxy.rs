@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -108,19 +108,19 @@ impl Drop for Proxy {
     }
 }
 
-async fn forward(client: TcpStream, server: SocketAddr, shared: Arc<watch::Sender<State>>) {
+async fn forward(mut client: TcpStream, server: SocketAddr, shared: Arc<watch::Sender<State>>) {
     let mut state = shared.subscribe();
     let generation = state.borrow().generation;
-    let Ok(server) = TcpStream::connect(server).await else {
+    let Ok(mut server) = TcpStream::connect(server).await else {
         return;
     };
     for stream in [&client, &server] {
         stream.set_nodelay(true).ok();
-        // A reset instead of an orderly end.
+        // A reset instead of an orderly end. Owned halves would end it orderly when they are dropped.
         stream.set_zero_linger().ok();
     }
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
     let burn = || {
         shared.send_if_modified(|state| {
             state.fuse = state.fuse.map(|left| left.saturating_sub(1));
@@ -142,22 +142,28 @@ async fn forward(client: TcpStream, server: SocketAddr, shared: Arc<watch::Sende
 }
 
 async fn pump(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
     mut state: watch::Receiver<State>,
     way: fn(&State) -> Way,
     before: impl Fn(),
 ) {
+    let generation = state.borrow().generation;
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(n) = from.read(&mut buffer).await {
         if n == 0 {
             return;
         }
-        let Ok(now) = state.wait_for(|state| way(state) != Way::Held).await.map(|state| way(&state)) else {
+        let may_go_on = |state: &State| state.generation != generation || way(state) != Way::Held;
+        let Ok(now) = state.wait_for(may_go_on).await.map(|state| *state) else {
             return;
         };
+        // Looked at here too: the reset also lets go of what was held, and nobody says who hears first.
+        if now.generation != generation {
+            return;
+        }
         before();
-        if now == Way::Open && to.write_all(&buffer[..n]).await.is_err() {
+        if way(&now) == Way::Open && to.write_all(&buffer[..n]).await.is_err() {
             return;
         }
     }
