@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
         let values = row.values();
         assert_eq!(values.to_values().len(), values.arity());
         for i in 0..values.arity() {
-            keys.hash(values, &[i]).ok();
+            keys.hash(&values, &[i]).ok();
         }
         assert_eq!(row.anchors().count(), row.anchor_count());
         copy.push_row(row.to_owned_row().as_ref());

@@ -57,7 +57,7 @@ fuzz_target!(|rows: Vec<Row>| {
         let header = Header { target: TaskId(target), source: TaskId(source), stream };
         // Too deep, too many fields, too large: refused, and nothing is pushed.
         if let Ok(view) = builder.write_row(&values) {
-            batch.push(header, &anchors, view);
+            batch.push(header, &anchors, &view);
             expected.push((header, anchors, values));
         }
     }

@@ -27,7 +27,7 @@ const LAYERS: &[(u8, &str, &[&str])] = &[
     (5, "storm-rs", FACADE),
     (6, "xtask", &["storm-config", "storm-figures"]),
     (6, "bounded-input", &["storm-rs"]),
-    (7, "storm-bench", &["storm-rs"]),
+    (7, "storm-bench", &["storm-model", "storm-messaging", "storm-rs"]),
     (8, "storm-bench-timely", &["storm-bench"]),
 ];
 const NIMBUS: &[&str] = &[
@@ -41,7 +41,8 @@ const NIMBUS: &[&str] = &[
 ];
 const SUPERVISOR: &[&str] =
     &["storm-model", "storm-config", "storm-rpc", "storm-cluster", "storm-dev-zookeeper"];
-const WORKER: &[&str] = &["storm-model", "storm-messaging", "storm-rpc", "storm-topology", "storm-engine"];
+const WORKER: &[&str] =
+    &["storm-model", "storm-figures", "storm-messaging", "storm-rpc", "storm-topology", "storm-engine"];
 const CLI: &[&str] = &[
     "storm-model",
     "storm-config",

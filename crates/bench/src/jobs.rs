@@ -12,7 +12,7 @@ use crate::word_count::{self, Layout};
 use crate::{fused, idle, naive};
 
 /// How long a job waits for a quiet moment of the machine before it starts.
-const QUIET_WAIT_MAX: Duration = Duration::from_millis(500);
+pub(crate) const QUIET_WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// Something to measure.
 #[derive(Clone, Copy, Debug)]
@@ -83,9 +83,15 @@ const fn paced(name: &'static str, path: Path, per_sec: u64) -> Job {
 /// Those of the jobs that have one of these names, or that contain it where none has it; all if no
 /// name is given.
 pub fn choose(jobs: &[Job], only: &[String]) -> Vec<Job> {
-    let is_exact = |name: &str| jobs.iter().any(|job| job.name == name);
-    let is_wanted = |job: &&Job| {
-        let fits = |only: &String| if is_exact(only) { job.name == only } else { job.name.contains(&**only) };
+    choose_by(jobs, |job| job.name, only)
+}
+
+/// The same of whatever has a name.
+pub(crate) fn choose_by<J: Copy>(jobs: &[J], name: fn(&J) -> &'static str, only: &[String]) -> Vec<J> {
+    let is_exact = |only: &str| jobs.iter().any(|job| name(job) == only);
+    let is_wanted = |job: &&J| {
+        let fits =
+            |only: &String| if is_exact(only) { name(job) == only } else { name(job).contains(&**only) };
         only.is_empty() || only.iter().any(fits)
     };
     jobs.iter().filter(is_wanted).copied().collect()

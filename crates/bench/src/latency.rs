@@ -18,6 +18,9 @@ use crate::word_count::{Layout, add_split_and_count};
 /// The share of the schedule that warms up and is not measured: one of so many.
 const WARM_UP: u64 = 10;
 
+/// The spout; the bolts that split and count know it by this name.
+const SPOUT: &str = "sentences";
+
 /// The bolts between emit and ack.
 #[derive(Clone, Copy, Debug)]
 pub enum Path {
@@ -37,7 +40,7 @@ pub struct Latency {
 }
 
 impl Latency {
-    fn new() -> Latency {
+    pub(crate) fn new() -> Latency {
         let histogram = || Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("the bounds are sound");
         Latency { intended: histogram(), emitted: histogram() }
     }
@@ -46,32 +49,41 @@ impl Latency {
 /// Emits at a rate for a while.
 pub(crate) fn run(text: &Text, path: Path, per_sec: u64, time: Duration) -> (Sample, Latency) {
     let result = Arc::new(Mutex::new(Latency::new()));
-    let mut t = TopologyBuilder::new();
-    let spout = {
-        let (text, result) = (text.clone(), result.clone());
-        move || Paced {
-            text: match path {
-                Path::Null => None,
-                Path::WordCount => Some(text.clone()),
-            },
-            period: Duration::from_secs(1) / per_sec as u32,
-            count: (time.as_secs_f64() * per_sec as f64) as u64,
-            next: 0,
-            begin: None,
-            clock: None,
-            latency: Latency::new(),
-            result: result.clone(),
-        }
-    };
-    t.set_spout("sentences", spout, 1);
-    match path {
-        Path::Null => drop(t.set_bolt("null", || Null, 1).shuffle_grouping("sentences")),
-        Path::WordCount => add_split_and_count(&mut t, Layout::ONE_ONE, &Arc::default()),
-    }
-    let topology = t.build().expect("the topology is sound");
+    let topology = topology(text, path, per_sec, time, &result);
     let sample = running::complete(topology, |figures| figures.spouts(|task| task.acked()));
     let latency = result.lock().expect("no task has panicked").clone();
     (sample, latency)
+}
+
+/// Emits at a rate for a while; when it stops, the times are in `result`.
+pub(crate) fn topology(
+    text: &Text,
+    path: Path,
+    per_sec: u64,
+    time: Duration,
+    result: &Arc<Mutex<Latency>>,
+) -> Topology {
+    let mut t = TopologyBuilder::new();
+    let (text, result) = (text.clone(), result.clone());
+    let spout = move || Paced {
+        text: match path {
+            Path::Null => None,
+            Path::WordCount => Some(text.clone()),
+        },
+        period: Duration::from_secs(1) / per_sec as u32,
+        count: (time.as_secs_f64() * per_sec as f64) as u64,
+        next: 0,
+        begin: None,
+        clock: None,
+        latency: Latency::new(),
+        result: result.clone(),
+    };
+    t.set_spout(SPOUT, spout, 1);
+    match path {
+        Path::Null => drop(t.set_bolt("null", || Null, 1).shuffle_grouping(SPOUT)),
+        Path::WordCount => add_split_and_count(&mut t, Layout::ONE_ONE, &Arc::default()),
+    }
+    t.build().expect("the topology is sound")
 }
 
 /// When a tuple should have been emitted, and when it was; `None` while warming up.

@@ -6,7 +6,8 @@
 //!
 //! Modules in reading order: the text that is counted; the two references; the engine's jobs; how a
 //! job is measured; which jobs there are and in what order they run; the rows and what is required
-//! of them; how they are printed; the command line; and the run of ten minutes that looks at memory.
+//! of them; how they are printed; the command line; the run of ten minutes that looks at memory; and
+//! what is measured of several workers and of a whole cluster.
 
 pub mod data;
 pub mod fused;
@@ -23,6 +24,7 @@ pub mod rows;
 pub mod print;
 pub mod command;
 pub mod soak;
+pub mod cluster;
 #[cfg(test)]
 mod tests;
 

@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 pub const FOREIGN_MAX: f64 = 0.08;
 
 /// Ticks of `/proc/stat` per second: `USER_HZ`, which is 100 on every Linux.
-const TICKS_PER_SEC: f64 = 100.0;
+pub(crate) const TICKS_PER_SEC: f64 = 100.0;
 
 /// What a job took.
 #[derive(Clone, Copy, Debug)]
@@ -57,20 +57,26 @@ impl Sample {
 #[derive(Debug)]
 pub struct Meter {
     wall: Instant,
+    cpu_of: fn() -> Duration,
     cpu: Duration,
     machine: Option<Duration>,
 }
 
 impl Meter {
-    /// Begins to measure.
+    /// Begins to measure this process.
     pub fn start() -> Meter {
-        Meter { machine: machine_cpu(), cpu: own_cpu(), wall: Instant::now() }
+        Meter::of(own_cpu)
+    }
+
+    /// Begins to measure those whose CPU time this is; all other CPU time is that of others.
+    pub(crate) fn of(cpu_of: fn() -> Duration) -> Meter {
+        Meter { machine: machine_cpu(), cpu: cpu_of(), cpu_of, wall: Instant::now() }
     }
 
     /// What was taken since the start, for so many items.
     pub fn stop(&self, items: u64) -> Sample {
         let wall = self.wall.elapsed();
-        let cpu = own_cpu().saturating_sub(self.cpu);
+        let cpu = (self.cpu_of)().saturating_sub(self.cpu);
         let machine = machine_cpu().zip(self.machine).map(|(now, then)| now.saturating_sub(then));
         let foreign = machine.map_or(0.0, |busy| busy.saturating_sub(cpu).as_secs_f64());
         let cores = thread::available_parallelism().map_or(1, NonZero::get);

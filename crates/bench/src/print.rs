@@ -16,23 +16,7 @@ pub const REFERENCES: &str = "(a): the job fused in one thread with static types
 pub fn tables(jobs: &[Job], rounds: &[Round], rows: &[Row], references: &str) {
     println!("{} rounds, interleaved; allocator: {}", rounds.len(), allocator());
     println!();
-    println!("| row | median | min..max | quiet rounds | required | target | stretch | |");
-    println!("|---|---|---|---|---|---|---|---|");
-    for row in rows {
-        let Row { name, unit, median, min, max, quiet_rounds, wanted } = row;
-        let [required, target, stretch] = match wanted {
-            Some(Wanted { required, target, stretch, .. }) => [required, target, stretch].map(limit),
-            None => [&None; 3].map(limit),
-        };
-        println!(
-            "| {name} | {}{unit} | {}..{} | {quiet_rounds}/{} | {required} | {target} | {stretch} | {} |",
-            number(*median),
-            number(*min),
-            number(*max),
-            rounds.len(),
-            row.verdict()
-        );
-    }
+    table_of(rows, rounds.len());
     println!();
     println!("| job | per second | wall ns | CPU ns | per | CPU, of a core | others' CPU by round |");
     println!("|---|---|---|---|---|---|---|");
@@ -63,15 +47,28 @@ pub fn tables(jobs: &[Job], rounds: &[Round], rows: &[Row], references: &str) {
     );
 }
 
+/// The table of rows that so many rounds have given.
+pub(crate) fn table_of(rows: &[Row], rounds: usize) {
+    println!("| row | median | min..max | quiet rounds | required | target | stretch | |");
+    println!("|---|---|---|---|---|---|---|---|");
+    for row in rows {
+        let Row { name, unit, median, min, max, quiet_rounds, wanted } = row;
+        let [required, target, stretch] = match wanted {
+            Some(Wanted { required, target, stretch, .. }) => [required, target, stretch].map(limit),
+            None => [&None; 3].map(limit),
+        };
+        println!(
+            "| {name} | {}{unit} | {}..{} | {quiet_rounds}/{rounds} | {required} | {target} | {stretch} | {} |",
+            number(*median),
+            number(*min),
+            number(*max),
+            row.verdict()
+        );
+    }
+}
+
 /// Rows, and every sample.
 pub fn json(jobs: &[Job], rounds: &[Round], rows: &[Row]) {
-    let row = |row: &Row| {
-        let wanted = row.wanted.map(|w| json!([w.required, w.target, w.stretch]));
-        json!({
-            "name": row.name, "unit": row.unit, "median": row.median, "min": row.min, "max": row.max,
-            "quiet_rounds": row.quiet_rounds, "wanted": wanted, "verdict": row.verdict(),
-        })
-    };
     let sample = |Measured { sample, latency }: &Measured| {
         let micros = |quantile| latency.as_ref().map(|l| l.intended.value_at_quantile(quantile) as f64 / 1e3);
         json!({
@@ -86,10 +83,18 @@ pub fn json(jobs: &[Job], rounds: &[Round], rows: &[Row]) {
     };
     let all = json!({
         "allocator": allocator(),
-        "rows": rows.iter().map(row).collect::<Vec<_>>(),
+        "rows": rows.iter().map(json_of).collect::<Vec<_>>(),
         "jobs": jobs.iter().map(job).collect::<Vec<_>>(),
     });
     println!("{all:#}");
+}
+
+pub(crate) fn json_of(row: &Row) -> Json {
+    let wanted = row.wanted.map(|w| json!([w.required, w.target, w.stretch]));
+    json!({
+        "name": row.name, "unit": row.unit, "median": row.median, "min": row.min, "max": row.max,
+        "quiet_rounds": row.quiet_rounds, "wanted": wanted, "verdict": row.verdict(),
+    })
 }
 
 pub(crate) fn allocator() -> &'static str {

@@ -48,6 +48,22 @@ pub struct Row {
 }
 
 impl Row {
+    /// Of what each round has given and whether that is noisy; `None` if none gave anything.
+    pub(crate) fn of(
+        name: &str,
+        unit: &'static str,
+        wanted: Option<Wanted>,
+        all: &[(f64, bool)],
+    ) -> Option<Row> {
+        let quiet = all.iter().filter(|(_, is_noisy)| !is_noisy).count();
+        let mut figures: Vec<f64> =
+            all.iter().filter(|(_, is_noisy)| quiet == 0 || !is_noisy).map(|(figure, _)| *figure).collect();
+        figures.sort_by(f64::total_cmp);
+        let (&min, &max) = (figures.first()?, figures.last()?);
+        let median = median_of_sorted(&figures);
+        Some(Row { name: name.to_owned(), unit, median, min, max, quiet_rounds: quiet, wanted })
+    }
+
     /// How it compares with what is wanted; empty if nothing is.
     pub fn verdict(&self) -> &'static str {
         let Some(Wanted { is_more_better, required, target, .. }) = self.wanted else { return "" };
@@ -211,13 +227,7 @@ impl<'a> Rows<'a> {
         figure: impl Fn(&Round) -> Option<(f64, bool)>,
     ) {
         let all: Vec<(f64, bool)> = self.rounds.iter().filter_map(figure).collect();
-        let quiet = all.iter().filter(|(_, is_noisy)| !is_noisy).count();
-        let mut figures: Vec<f64> =
-            all.iter().filter(|(_, is_noisy)| quiet == 0 || !is_noisy).map(|(figure, _)| *figure).collect();
-        figures.sort_by(f64::total_cmp);
-        let (Some(&min), Some(&max)) = (figures.first(), figures.last()) else { return };
-        let median = median_of_sorted(&figures);
-        self.rows.push(Row { name: name.to_owned(), unit, median, min, max, quiet_rounds: quiet, wanted });
+        self.rows.extend(Row::of(name, unit, wanted, &all));
     }
 }
 

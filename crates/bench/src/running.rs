@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use storm_rs::Topology;
 use storm_rs::config::{Config, Origin};
 use storm_rs::configure::configure;
-use storm_rs::engine::{ErrorKind, Event, Options, Run, Snapshot};
+use storm_rs::engine::{ErrorKind, Event, Options, Run, Settings, Snapshot};
 
 use crate::meter::{Meter, Sample};
 
@@ -14,12 +14,21 @@ const LOOK: Duration = Duration::from_micros(200);
 
 /// Starts a topology with the settings that users have where only its code sets any.
 pub(crate) fn start(mut topology: Topology) -> Run {
+    let settings = settings(&mut topology);
+    Run::start(topology, settings, options(1)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The settings that users have where only the topology's code sets any.
+pub(crate) fn settings(topology: &mut Topology) -> Settings {
     let code = topology.spec.config.clone().into_iter().collect();
     let mut config = Config::defaults();
     config.layer(&Origin::TopologyCode, &code).unwrap_or_else(|error| panic!("{error}"));
-    let settings = configure(&mut topology, &config).unwrap_or_else(|error| panic!("{error}"));
-    let options = Options { name: "bench".to_owned(), seed: 1, is_active: true };
-    Run::start(topology, settings, options).unwrap_or_else(|error| panic!("{error}"))
+    configure(topology, &config).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// How a run of the bench begins.
+pub(crate) fn options(seed: u64) -> Options {
+    Options { name: "bench".to_owned(), seed, is_active: true }
 }
 
 /// Runs until the spouts are done and everything is processed; measures from before the start up to
@@ -68,7 +77,8 @@ pub(crate) fn run_for(run: &Run, time: Duration) {
     }
 }
 
-fn is_spout_done(event: Option<Event>) -> bool {
+/// Whether a spout executor has said that it is done; an event that should not be is a panic.
+pub(crate) fn is_spout_done(event: Option<Event>) -> bool {
     match event {
         // With more threads than cores a call is slow because another thread has its core.
         Some(Event::Error(report)) if report.kind == ErrorKind::Slow => false,

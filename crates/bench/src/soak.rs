@@ -114,7 +114,8 @@ fn resident() -> Option<u64> {
     parse_resident(&fs::read_to_string("/proc/self/status").ok()?)
 }
 
-fn parse_resident(status: &str) -> Option<u64> {
+/// Memory of a process that is in RAM, in bytes, from its `/proc/PID/status`.
+pub(crate) fn parse_resident(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes << 10)

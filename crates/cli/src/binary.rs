@@ -1,7 +1,8 @@
 //! Topology binaries: what their ELF header says, and what they say of themselves.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -12,16 +13,25 @@ use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::FileHeader;
 use object::{Endianness, ReadCache, ReadRef};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use storm_model::TopologySpec;
 use storm_rpc::CallError;
 use storm_rpc::launch::{CONTRACT, MODE_VARIABLE};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::ChildStderr;
 
 /// File that a binary in describe mode writes to.
 const DESCRIBE_OUT_VARIABLE: &str = "STORM_RS_DESCRIBE_OUT";
+/// File with [`Layers`] that it reads.
+const DESCRIBE_CONF_VARIABLE: &str = "STORM_RS_DESCRIBE_CONF";
 /// A topology is built in milliseconds; whatever takes longer waits for something.
 const DESCRIBE_WITHIN: Duration = Duration::from_secs(20);
 /// Bytes of what a binary wrote to stderr that are told when it fails.
-const STDERR_TOLD: u64 = 2000;
+const STDERR_TOLD: usize = 2000;
+/// After its end stderr is read for so long: a child that it left behind may hold the pipe open.
+const STDERR_WITHIN: Duration = Duration::from_millis(200);
+/// A description is no larger than what Nimbus takes.
+const DESCRIPTION_BYTES: u64 = 64 << 20;
 
 // === What a binary says of itself ===
 
@@ -41,32 +51,71 @@ pub(crate) struct Description {
     pub(crate) is_debug_build: bool,
     /// Components, streams, groupings, parallelism, configuration.
     pub(crate) spec: TopologySpec,
+    /// Configuration above the code's, of the layers that it was given.
+    #[serde(default)]
+    pub(crate) config: Map<String, Value>,
 }
 
-/// Asks a binary for its topology. It runs here, with these arguments; what it writes to stdout is
-/// dropped.
-pub(crate) async fn describe(path: &Path, arguments: &[String]) -> Result<Description, CallError> {
+/// Configuration from outside for a topology.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Layers {
+    /// Below its code.
+    pub(crate) below: Map<String, Value>,
+    /// Above its code.
+    pub(crate) above: Map<String, Value>,
+}
+
+/// A process and all that it started, which ends when this is dropped.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // Nothing is left of most.
+            killpg(group, Signal::SIGKILL).ok();
+        }
+    }
+}
+
+/// Asks a binary for its topology with this configuration. It runs here, with these arguments; what it writes
+/// to stdout is dropped.
+pub(crate) async fn describe(
+    path: &Path,
+    arguments: &[String],
+    layers: &Layers,
+) -> Result<Description, CallError> {
     let shown = path.display();
     let failed = |what: &str, error: std::io::Error| CallError::other(format!("cannot {what}: {error}"));
     let directory = tempfile::tempdir().map_err(|error| failed("make a temporary directory", error))?;
-    let out = directory.path().join("description.json");
-    let errors = directory.path().join("stderr");
-    let errors_file = File::create(&errors).map_err(|error| failed("write a temporary file", error))?;
+    let [out, conf] = ["description.json", "conf.json"].map(|name| directory.path().join(name));
+    write_layers(&conf, layers).map_err(|error| failed("write a temporary file", error))?;
     let mut command = tokio::process::Command::new(program(path));
     command.args(arguments).env(MODE_VARIABLE, "describe").env(DESCRIBE_OUT_VARIABLE, &out);
-    // A file, not a pipe: a child that it leaves behind would keep a pipe open.
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors_file);
+    command.env(DESCRIBE_CONF_VARIABLE, &conf);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| {
         CallError::invalid(format!("cannot run {shown}: {error}"))
             .advise(format!("it must run on this machine, too; is it executable (`chmod +x {shown}`)?"))
     })?;
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-    let ended = tokio::time::timeout(DESCRIBE_WITHIN, child.wait()).await;
-    if let Some(group) = group {
-        // With all it started; nothing is left of most.
-        killpg(group, Signal::SIGKILL).ok();
-    }
+    let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
+    let mut told = Vec::new();
+    let stderr = child.stderr.take();
+    let ended = {
+        let reading = read_tail(stderr, &mut told);
+        tokio::pin!(reading);
+        let waiting = async {
+            tokio::select! {
+                ended = child.wait() => {
+                    tokio::time::timeout(STDERR_WITHIN, &mut reading).await.ok();
+                    ended
+                }
+                () = &mut reading => child.wait().await,
+            }
+        };
+        tokio::time::timeout(DESCRIBE_WITHIN, waiting).await
+    };
+    drop(group);
     let Ok(ended) = ended else {
         child.wait().await.ok();
         let limit = DESCRIBE_WITHIN.as_secs();
@@ -76,15 +125,44 @@ pub(crate) async fn describe(path: &Path, arguments: &[String]) -> Result<Descri
             ));
     };
     let status = ended.map_err(|error| failed("wait for the topology's binary", error))?;
-    let told = tail(&errors);
     if !status.success() {
-        return Err(failed_to_describe(path, status, &told));
+        return Err(failed_to_describe(path, status, String::from_utf8_lossy(&told).trim()));
     }
-    let json = std::fs::read(&out).map_err(|_| {
+    let mut json = Vec::new();
+    let read = File::open(&out).and_then(|file| file.take(DESCRIPTION_BYTES).read_to_end(&mut json));
+    read.map_err(|_| {
         CallError::invalid(format!("{shown} ended without describing a topology"))
             .advise("a topology's `main` calls `storm_rs::run`; is this the right binary?")
     })?;
-    read_description(path, &json)
+    let mut description = read_description(path, &json)?;
+    if !has_config(&json) {
+        // It was built before binaries read their configuration: its code is below all that was given.
+        description.config.clone_from(&layers.above);
+    }
+    Ok(description)
+}
+
+/// It may hold secrets of the user, and is for the user alone.
+fn write_layers(path: &Path, layers: &Layers) -> std::io::Result<()> {
+    let json = serde_json::to_vec(layers).expect("plain data with text keys");
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    std::io::Write::write_all(&mut file, &json)
+}
+
+fn has_config(json: &[u8]) -> bool {
+    let json: Value = serde_json::from_slice(json).unwrap_or_default();
+    json.get("config").is_some()
+}
+
+/// Reads to the end, and keeps the last part.
+async fn read_tail(pipe: Option<ChildStderr>, told: &mut Vec<u8>) {
+    let Some(mut pipe) = pipe else { return };
+    let mut buffer = [0; 4096];
+    while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
+        told.extend_from_slice(&buffer[..read]);
+        let too_many = told.len().saturating_sub(STDERR_TOLD);
+        told.drain(..too_many);
+    }
 }
 
 fn failed_to_describe(path: &Path, status: ExitStatus, told: &str) -> CallError {
@@ -118,13 +196,6 @@ fn read_description(path: &Path, json: &[u8]) -> Result<Description, CallError> 
 /// A bare name is a file here, not a program of the search path.
 fn program(path: &Path) -> PathBuf {
     if path.components().count() == 1 { Path::new(".").join(path) } else { path.to_owned() }
-}
-
-/// The end of a text file.
-fn tail(path: &Path) -> String {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    let from = bytes.len().saturating_sub(STDERR_TOLD as usize);
-    String::from_utf8_lossy(&bytes[from..]).trim().to_owned()
 }
 
 // === What its header says ===

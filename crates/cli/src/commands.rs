@@ -6,7 +6,7 @@ use storm_rpc::CallError;
 
 use crate::args::{Command, Common, Parsed};
 use crate::context::Context;
-use crate::{daemons, dev, output};
+use crate::{daemons, dev, interrupt, output};
 
 mod wait;
 mod submit;
@@ -29,7 +29,7 @@ pub(crate) fn run(parsed: Parsed) -> Result<ExitCode, CallError> {
     let is_json = common.json;
     match command {
         Command::Submit(args) => done(block_on(submit::run(&common, &args))),
-        Command::Describe(args) => done(block_on(describe::run(&args, is_json))),
+        Command::Describe(args) => done(block_on(describe::run(&common, &args))),
         Command::List => done(block_on(list::run(&load(&common)?))),
         Command::Status(args) => done(block_on(status::run(&load(&common)?, &args))),
         Command::Kill(args) => done(block_on(kill::run(&load(&common)?, &args))),
@@ -73,10 +73,20 @@ fn done(result: Result<(), CallError>) -> Result<ExitCode, CallError> {
 fn block_on<T>(future: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CallError::other(format!("cannot start: {error}")))?;
-    let result = runtime.block_on(future);
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            result = future => Ok(result),
+            // What the command has started ends as it is dropped.
+            told = interrupt::told_to_end() => Err(told),
+        }
+    });
     // A file that is still being read for a call that failed is nobody's business any more.
     runtime.shutdown_background();
-    result
+    match ended {
+        Ok(result) => result,
+        Err(Ok(code)) => std::process::exit(code.into()),
+        Err(Err(error)) => Err(CallError::other(format!("cannot handle signals: {error}"))),
+    }
 }
 
 /// Prints that a command was accepted.

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use storm_config::{CONF_DIR_VARIABLE, Config, ConfigErrors, Search, keys};
+use serde_json::{Map, Value};
+use storm_config::{CONF_DIR_VARIABLE, Config, ConfigErrors, Origin, Search, keys};
 use storm_rpc::client::Token;
 use storm_rpc::nimbus_client::Patience;
 use storm_rpc::{CallError, ErrorCode, Nimbuses, Secret};
@@ -38,6 +39,14 @@ impl Context {
             return Ok(Context { config, file, is_json: common.json });
         }
         Err(invalid_config(&ConfigErrors(errors)))
+    }
+
+    /// What the submitter's own storm.yaml and environment say to topologies: below what their code says.
+    pub(crate) fn below_topology(&self) -> Map<String, Value> {
+        let is_own = |origin: &Origin| matches!(origin, Origin::File { .. } | Origin::Environment { .. });
+        let concerns = |key: &str| key.starts_with("topology.") || !keys::is_checked(key);
+        let all = self.config.iter().filter(|(_, value, origin)| !value.is_null() && is_own(origin));
+        all.filter(|(key, ..)| concerns(key)).map(|(key, value, _)| (key.to_owned(), value.clone())).collect()
     }
 
     /// The cluster's secret; none where no file is configured.
@@ -195,6 +204,20 @@ mod tests {
         let (topology, command) = divide(&all.map(str::to_owned));
         assert_eq!(topology, ["topology.workers=2", "mine=1", "bad"]);
         assert_eq!(command, ["nimbus.seeds=a", "storm.zookeeper.port=1"]);
+    }
+
+    #[test]
+    fn the_submitters_own_configuration_lies_below_the_topologys() {
+        let mut config = Config::defaults();
+        let text = "topology.workers: 3\nmine: 1\nnimbus.seeds: [a]\ntopology.priority: 1\n";
+        config.layer_yaml_text(Path::new("storm.yaml"), text).unwrap();
+        let set = ("TOPOLOGY_MESSAGE_TIMEOUT_SECS".to_owned(), "7".to_owned());
+        config.layer_environment([set]).unwrap();
+        config.layer_arguments(["topology.priority=2", "storm.zookeeper.port=1"]).unwrap();
+        let below = Context { config, file: None, is_json: false }.below_topology();
+        let wanted =
+            serde_json::json!({"topology.workers": 3, "mine": 1, "topology.message.timeout.secs": 7});
+        assert_eq!(Value::from(below), wanted);
     }
 
     #[test]

@@ -197,7 +197,10 @@ fn write_yaml(path: &Path, context: &Context, settings: &Map<String, Value>) -> 
         text = text + &key + ": " + &value.to_string() + "\n";
     }
     let part = path.with_extension("part");
-    fs::write(&part, text)?;
+    remove(&part)?;
+    // What it is made of may hold secrets.
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&part)?;
+    file.write_all(text.as_bytes())?;
     fs::rename(part, path)
 }
 
@@ -470,6 +473,7 @@ mod tests {
         let settings = settings(&directory, &context, &args, &ports);
         let path = directory.join("storm.yaml");
         write_yaml(&path, &context, &settings).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let read = Config::load_yaml(&path).unwrap();
         assert_eq!(read.get_count("topology.workers"), Some(3));
         assert_eq!(read.user("mine"), Some(&json!("a b")));

@@ -1,7 +1,7 @@
 //! The command `storm-rs`: daemons, and everything one does with a cluster.
 //!
 //! Modules in reading order: what can be written on the command line; what a command knows of its
-//! surroundings; what it prints; topology binaries; the commands, one file each; a cluster on one
+//! surroundings; what it prints; Ctrl-C; topology binaries; the commands, one file each; a cluster on one
 //! machine.
 
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use std::process::ExitCode;
 mod args;
 mod context;
 mod output;
+mod interrupt;
 mod binary;
 mod commands;
 mod daemons;
@@ -21,7 +22,8 @@ fn main() -> ExitCode {
     };
     let is_json = parsed.common.json;
     match commands::run(parsed) {
-        Ok(code) => code,
+        // What nobody got was not done.
+        Ok(code) => output::lost().unwrap_or(code),
         Err(error) => output::fail(&error, is_json),
     }
 }

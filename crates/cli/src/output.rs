@@ -3,6 +3,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -13,24 +14,42 @@ use storm_rpc::CallError;
 pub(crate) mod json;
 pub(crate) mod people;
 
-/// Prints a line, or several. Whoever reads may stop reading: then there is nobody to tell.
-pub(crate) fn line(text: &str) {
-    print(io::stdout().lock(), text);
+/// Whether stdout could not be written, for another reason than that nobody reads any more.
+static IS_LOST: AtomicBool = AtomicBool::new(false);
+
+/// Prints a line, or several; whether anybody reads. Whoever reads may stop reading: then there is nobody to
+/// tell, and that is no error.
+pub(crate) fn line(text: &str) -> bool {
+    out(format!("{text}\n").as_bytes())
 }
 
 /// Prints a value as JSON.
-pub(crate) fn json(value: &impl Serialize) {
-    line(&serde_json::to_string_pretty(value).expect("plain data with text keys"));
+pub(crate) fn json(value: &impl Serialize) -> bool {
+    line(&serde_json::to_string_pretty(value).expect("plain data with text keys"))
 }
 
 /// Prints a value as JSON in one line.
-pub(crate) fn json_line(value: &impl Serialize) {
-    line(&serde_json::to_string(value).expect("plain data with text keys"));
+pub(crate) fn json_line(value: &impl Serialize) -> bool {
+    line(&serde_json::to_string(value).expect("plain data with text keys"))
 }
 
 /// Prints bytes as they are.
 pub(crate) fn raw(bytes: &[u8]) {
-    io::stdout().lock().write_all(bytes).ok();
+    out(bytes);
+}
+
+fn out(bytes: &[u8]) -> bool {
+    let mut stdout = io::stdout().lock();
+    let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) else { return true };
+    if error.kind() != io::ErrorKind::BrokenPipe && !IS_LOST.swap(true, Ordering::Relaxed) {
+        say(&format!("error: cannot write the output: {error}"));
+    }
+    false
+}
+
+/// The exit code when output was lost, to a full disk for example.
+pub(crate) fn lost() -> Option<ExitCode> {
+    IS_LOST.load(Ordering::Relaxed).then_some(ExitCode::FAILURE)
 }
 
 /// Tells people something beside the result.

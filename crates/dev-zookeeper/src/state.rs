@@ -301,8 +301,36 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_a_snapshots_reader_panic(bytes in vec(any::<u8>(), 0..300)) {
+        fn no_bytes_make_a_reader_panic(bytes in vec(any::<u8>(), 0..300)) {
             State::from_snapshot(&bytes).ok();
+            Txn::read(&mut Input::new(&bytes)).ok();
+        }
+
+        #[test]
+        fn transactions_that_fit_lead_to_a_state_that_is_read_back(
+            changes in vec(any::<Change>(), 0..5),
+            made in vec("(/[ab]){1,2}", 0..5),
+        ) {
+            let make = |path| Change::Make(Make { path, data: None, acl: vec![open_acl()], owner: 3 });
+            let mut state = State::default();
+            for (change, zxid) in made.into_iter().map(make).chain(changes).zip(1..) {
+                let txn = Txn { stamp: Stamp { zxid, unix_millis: 0 }, changes: vec![change] };
+                state.replay(&txn).ok();
+            }
+            prop_assert_eq!(State::from_snapshot(&state.to_snapshot()), Ok(state));
+        }
+
+        #[test]
+        fn a_mangled_snapshot_makes_no_reader_panic(
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+            end in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = State::default().to_snapshot();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            State::from_snapshot(&bytes).ok();
+            State::from_snapshot(&bytes[..end.index(bytes.len())]).ok();
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The scheduler's answer becomes an assignment: who keeps its incarnation and who gets a new one. Pure.
 //!
 //! A worker whose executors at its slot are as before keeps its number, so it runs on and only learns
-//! where its peers are. Every other gets a number that was never used before in its topology.
+//! where its peers are. Every other gets a number that was never used before in its topology. When a
+//! component has other executors than before, every worker is started anew: they name executors to each
+//! other by their place among all.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +12,12 @@ use storm_model::tasks::{TaskTable, executors};
 use storm_model::{
     AssignedExecutor, Assignment, ComponentId, ExecutorId, TopologySpec, WorkerAssignment, WorkerSlot,
 };
+use storm_rpc::CallError;
 
-/// By how much the version grows after an assignment was lost: versions grow without new numbers only
-/// when workers go and none comes.
-const LOST_VERSIONS: u64 = 1000;
+/// Bytes of an executor in an assignment, without the name of its component.
+const EXECUTOR_BYTES: usize = 70;
+/// Bytes of a worker in an assignment, its host and its supervisor's id included.
+const WORKER_BYTES: usize = 300;
 
 /// The executors of a topology, after what rebalances have set.
 pub(crate) fn wanted(spec: &TopologySpec, overrides: &BTreeMap<ComponentId, u32>) -> Vec<AssignedExecutor> {
@@ -27,6 +31,20 @@ pub(crate) fn wanted(spec: &TopologySpec, overrides: &BTreeMap<ComponentId, u32>
     all.map(|(component, executor)| AssignedExecutor { component, executor }).collect()
 }
 
+/// Refuses what would not fit into one node of ZooKeeper.
+pub(crate) fn check_fits(wanted: &[AssignedExecutor], workers: u32) -> Result<(), CallError> {
+    let executors: usize = wanted.iter().map(|e| EXECUTOR_BYTES + e.component.as_str().len()).sum();
+    let workers = (workers as usize).clamp(1, wanted.len().max(1));
+    if executors + workers * WORKER_BYTES > storm_cluster::LIMIT {
+        return Err(CallError::invalid(format!(
+            "{} executors on {workers} workers are more than the assignment of one topology can hold",
+            wanted.len()
+        ))
+        .advise("lower the parallelism of its components: an executor may have many tasks"));
+    }
+    Ok(())
+}
+
 /// Where every executor stands.
 pub(crate) fn standing(assignment: &Assignment) -> BTreeMap<ExecutorId, WorkerSlot> {
     let of = |worker: &WorkerAssignment| {
@@ -37,7 +55,8 @@ pub(crate) fn standing(assignment: &Assignment) -> BTreeMap<ExecutorId, WorkerSl
 }
 
 /// The next assignment, or `None` if nothing changes. Numbers are drawn from
-/// [`TopologyRecord::assignment_number`], which is to be written in the same transaction.
+/// [`TopologyRecord::assignment_number`], and its version is noted: the record is to be written in the
+/// same transaction.
 pub(crate) fn next(
     record: &mut TopologyRecord,
     wanted: &[AssignedExecutor],
@@ -51,11 +70,15 @@ pub(crate) fn next(
             slots.entry(slot).or_default().push(executor.clone());
         }
     }
-    let highest = record.assignment_number;
+    let is_known = |e: &AssignedExecutor| wanted.iter().any(|wanted| wanted.executor == e.executor);
+    let all_of_old = || old.into_iter().flat_map(|old| &old.workers).flat_map(|worker| &worker.executors);
+    let are_as_before = all_of_old().all(is_known);
     let mut workers = Vec::with_capacity(slots.len());
     for (slot, mut executors) in slots {
         executors.sort_by_key(|assigned| assigned.executor);
-        let kept = old.and_then(|old| old.worker(slot)).filter(|worker| worker.executors == executors);
+        let kept = old
+            .and_then(|old| old.worker(slot))
+            .filter(|worker| are_as_before && worker.executors == executors);
         let worker = match kept {
             Some(worker) => worker.clone(),
             None => {
@@ -69,9 +92,9 @@ pub(crate) fn next(
     if old.map_or(workers.is_empty(), |old| old.workers == workers) {
         return None;
     }
-    // The version of an assignment that was lost is not known, only that it was not far from the numbers.
-    let lost = if highest == 0 { 0 } else { highest + LOST_VERSIONS };
-    let version = old.map_or(lost, |old| old.version) + 1;
+    // One that was lost had a version, too.
+    let version = old.map_or(0, |old| old.version).max(record.assignment_version) + 1;
+    record.assignment_version = version;
     Some(Assignment { version, workers })
 }
 
@@ -116,6 +139,24 @@ mod tests {
             [(1, 1), (3, 3)]
         );
         assert_eq!((three.version, record.assignment_number), (2, 3));
+    }
+
+    #[test]
+    fn other_executors_of_one_component_begin_all_workers_anew() {
+        let mut record = testing::topology("w", 2);
+        // Each component has a worker of its own.
+        let place = |record: &TopologyRecord| -> BTreeMap<ExecutorId, WorkerSlot> {
+            let wanted = wanted(&record.spec, &record.executors).into_iter();
+            let port = |e: &AssignedExecutor| if e.component == *"count" { 1 } else { 2 };
+            wanted.map(|e| (e.executor, testing::slot("a", port(&e)))).collect()
+        };
+        let placed = place(&record);
+        let first = step(&mut record, None, &placed).unwrap();
+        record.executors.insert("words".into(), 4);
+        let placed = place(&record);
+        let next = step(&mut record, Some(&first), &placed).unwrap();
+        assert_eq!(next.workers[0].executors, first.workers[0].executors, "those of count are the same");
+        assert_eq!(next.workers.iter().map(|worker| worker.number).collect::<Vec<_>>(), [3, 4]);
     }
 
     proptest! {

@@ -21,6 +21,9 @@ pub(crate) use submit::Limits;
 
 use crate::state::{Change, State, Topology};
 
+/// The longest id of a command: those that storm-rs makes have 32 characters.
+const ID_BYTES: usize = 128;
+
 /// A command.
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
@@ -79,6 +82,19 @@ impl Command {
             Command::Activate(request) | Command::Deactivate(request) => &request.command_id,
             Command::Rebalance(request) => &request.command_id,
         }
+    }
+
+    /// Refuses an id that cannot be kept.
+    pub(crate) fn check_id(id: &str) -> Result<(), CallError> {
+        if id.is_empty() {
+            return Err(CallError::usage("the command has no id: whoever gives it has to make one"));
+        }
+        if id.len() > ID_BYTES || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(CallError::usage(format!(
+                "the id of a command has {ID_BYTES} printable ASCII characters at most, and no blanks"
+            )));
+        }
+        Ok(())
     }
 
     /// Decides what it leads to.

@@ -4,10 +4,19 @@
 //! one another all workers follow the newest assignment, have their spouts stopped and are quiet,
 //! when as many rows were taken from peers as were handed to peers, and when both rounds say the
 //! same: rows that are between two workers are in no report, but they are missing from a sum.
+//!
+//! A report may be some time on its way, so that what stands in one round was not true at one moment.
+//! Therefore a worker says that it is quiet only when it has been so for a while, and has to say the same
+//! for [`STEADY`] more by its own clock: where no two reports are later than each other by more than both
+//! together, there is a moment at which all of it is true.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use storm_model::{Incarnation, WorkerSlot};
+
+/// For how long a worker has to say the same.
+pub const STEADY: Duration = Duration::from_millis(40);
 
 /// What a worker says that matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,13 +33,22 @@ pub struct Sign {
     pub sent: u64,
     /// Rows taken from peers.
     pub received: u64,
+    /// How long it has lived when it said so.
+    pub uptime: Duration,
+}
+
+impl Sign {
+    fn is_same(&self, other: &Sign) -> bool {
+        Sign { uptime: other.uptime, ..*self } == *other
+    }
 }
 
 /// Follows a topology from the moment when its spouts were told to stop.
 #[derive(Clone, Debug, Default)]
 pub struct Drain {
     round: BTreeMap<WorkerSlot, Sign>,
-    last: Option<BTreeMap<WorkerSlot, Sign>>,
+    /// The first of the calm rounds that say the same.
+    calm: Option<BTreeMap<WorkerSlot, Sign>>,
     is_quiet: bool,
 }
 
@@ -52,14 +70,30 @@ impl Drain {
         let sent: u128 = round.values().map(|sign| u128::from(sign.sent)).sum();
         let received: u128 = round.values().map(|sign| u128::from(sign.received)).sum();
         let is_calm = round.values().all(is_still) && sent == received;
-        self.is_quiet = is_calm && self.last.as_ref() == Some(&round);
-        self.last = is_calm.then_some(round);
+        let Some(first) = self.calm.as_ref().filter(|first| is_calm && are_same(first, &round)) else {
+            self.is_quiet = false;
+            self.calm = is_calm.then_some(round);
+            return;
+        };
+        let is_steady = |(slot, sign): (&WorkerSlot, &Sign)| {
+            first.get(slot).is_some_and(|first| sign.uptime.saturating_sub(first.uptime) >= STEADY)
+        };
+        self.is_quiet = round.iter().all(is_steady);
+    }
+
+    /// Whether the last round was calm: another one may be all that is missing.
+    pub fn is_calm(&self) -> bool {
+        self.calm.is_some()
     }
 
     /// Whether nothing is on its way.
     pub fn is_quiet(&self) -> bool {
         self.is_quiet
     }
+}
+
+fn are_same(one: &BTreeMap<WorkerSlot, Sign>, other: &BTreeMap<WorkerSlot, Sign>) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a.0 == b.0 && a.1.is_same(b.1))
 }
 
 #[cfg(test)]
@@ -72,14 +106,44 @@ mod tests {
 
     fn sign(sent: u64, received: u64) -> Sign {
         let incarnation = Incarnation { number: 1, restarts: 0 };
-        Sign { incarnation, assignment_version: 3, is_active: false, is_quiet: true, sent, received }
+        let uptime = Duration::ZERO;
+        Sign { incarnation, assignment_version: 3, is_active: false, is_quiet: true, sent, received, uptime }
     }
 
+    /// The second that a worker has lived when it says something grows with everything it says.
     fn round(drain: &mut Drain, signs: [Sign; 2]) -> bool {
+        static LIVED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        let lived = LIVED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        round_at(drain, signs, Duration::from_secs(lived))
+    }
+
+    fn round_at(drain: &mut Drain, signs: [Sign; 2], uptime: Duration) -> bool {
         for (slot, sign) in slots().iter().zip(signs) {
-            drain.observe(slot, sign, &slots(), 3);
+            drain.observe(slot, Sign { uptime, ..sign }, &slots(), 3);
         }
         drain.is_quiet()
+    }
+
+    #[test]
+    fn what_is_said_twice_at_almost_the_same_time_counts_once() {
+        let mut drain = Drain::default();
+        let calm = [sign(5, 2), sign(2, 5)];
+        assert!(!round_at(&mut drain, calm, Duration::from_millis(1000)));
+        assert!(!round_at(&mut drain, calm, Duration::from_millis(1030)));
+        assert!(drain.is_calm());
+        assert!(round_at(&mut drain, calm, Duration::from_millis(1060)));
+    }
+
+    #[test]
+    fn a_worker_that_was_started_again_begins_anew() {
+        let mut drain = Drain::default();
+        let calm = [sign(0, 0), sign(0, 0)];
+        round(&mut drain, calm);
+        let again = Sign { incarnation: Incarnation { number: 1, restarts: 1 }, ..sign(0, 0) };
+        assert!(!round(&mut drain, [calm[0], again]));
+        assert!(round(&mut drain, [calm[0], again]));
+        let emits = Sign { is_quiet: false, ..calm[0] };
+        assert!(!round(&mut drain, [emits, again]), "it was quiet, and is not any more");
     }
 
     #[test]

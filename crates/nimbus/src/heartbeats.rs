@@ -68,8 +68,11 @@ impl Liveness {
 
     /// From now on silence counts: this process leads and its session is healthy.
     pub fn listen(&mut self, now: Time) {
-        self.listening.get_or_insert(now);
-        self.looked = now;
+        // Whoever listens already must have looked in time: see `look`.
+        if self.listening.is_none() {
+            self.listening = Some(now);
+            self.looked = now;
+        }
     }
 
     /// Silence says nothing: this process does not lead, or its session is in doubt.
@@ -114,14 +117,12 @@ impl Liveness {
         self.failed.keys().cloned().collect()
     }
 
-    /// Keeps only these slots and supervisors in mind.
-    pub fn retain(
-        &mut self,
-        is_known: impl Fn(&SupervisorId) -> bool,
-        is_used: impl Fn(&WorkerSlot) -> bool,
-    ) {
-        self.supervisors.retain(|id, _| is_known(id));
-        self.workers.retain(|slot, _| is_used(slot));
+    /// Keeps only these supervisors and slots in mind, and who reported within the last window: its node
+    /// may be about to come.
+    pub fn retain(&mut self, known: &BTreeMap<SupervisorId, Vec<WorkerSlot>>) {
+        let (now, window) = (self.looked, self.window);
+        self.supervisors.retain(|id, heard| known.contains_key(id) || now.since(*heard) < window);
+        self.workers.retain(|slot, _| known.get(&slot.supervisor).is_some_and(|slots| slots.contains(slot)));
     }
 
     /// Whether nothing was heard for so long.
@@ -323,6 +324,8 @@ mod tests {
         let mut liveness = Liveness::new(WINDOW);
         liveness.listen(at(0));
         run(&mut liveness, &ids, &[], (0, 10));
+        // It says that it listens before each look.
+        liveness.listen(at(3_600_000));
         assert_eq!(liveness.look(at(3_600_000), &known(&ids)), Verdict::default());
         let verdict = run(&mut liveness, &ids, &["c"], (3601, 3603));
         assert_eq!(verdict, Verdict::default());

@@ -30,6 +30,7 @@ mod testing;
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use storm_cluster::{Cluster, NimbusRecord};
 use storm_rpc::client::MAX_MESSAGE_BYTES;
 use storm_rpc::v1::nimbus_server::NimbusServer;
@@ -43,15 +44,19 @@ pub use crate::options::Options;
 
 use crate::blobstore::BlobStore;
 use crate::clock::{Clock, wall_ms};
-use crate::monitor::{EVENTS, Monitor};
+use crate::monitor::{EVENTS, Monitor, Standing};
 use crate::peers::Peers;
 use crate::replication::Replication;
 use crate::service::Service;
 
 /// What is wrong until it is known which binaries have to be here.
 const UNREAD: &str = "the topologies were not read yet";
+/// How long it may take until ZooKeeper knows that this Nimbus ends.
+const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
+/// How long a connection may be silent until it is asked for a sign of life, and may take to give it.
+const ALIVE_EVERY: Duration = Duration::from_secs(20);
 /// How long calls that are being answered may take when Nimbus ends.
-const LAST_CALLS_WITHIN: Duration = Duration::from_secs(3);
+const LAST_CALLS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Runs a Nimbus until `shutdown`, then lets another one lead at once.
 ///
@@ -103,7 +108,7 @@ pub async fn run_on(
     let replication = Replication { blobs: blobs.clone(), cluster: cluster.clone(), peers: peers.clone() };
     let (events, received) = mpsc::channel(EVENTS);
     let (problems, missing) = watch::channel(vec![UNREAD.to_owned()]);
-    let (leading, is_leading) = watch::channel(false);
+    let (standing, stands) = watch::channel(Standing::default());
     let config = &options.config;
     let service = Service {
         secret: options.secret.clone(),
@@ -114,7 +119,7 @@ pub async fn run_on(
         replication: replication.clone(),
         peers,
         missing,
-        is_leading,
+        standing: stands,
         copies: (
             config.get_count("topology.min.replication.count").map_or(1, |count| count as usize),
             config.get_duration("topology.max.replication.wait.time.sec"),
@@ -127,19 +132,28 @@ pub async fn run_on(
 
     let mut election = cluster.contend(&options.host, options.port);
     let follow = tokio::spawn(replication.follow(options.clone(), clock, problems));
-    let monitor = Monitor::new(options, clock, cluster.clone(), leading);
+    let monitor = Monitor::new(options, clock, cluster.clone(), received, standing);
     let (stop, stopped) = watch::channel(());
     let mut serve = tokio::spawn(async move {
         let until = async move {
             let mut stopped = stopped;
             stopped.changed().await.ok();
         };
-        let incoming = TcpListenerStream::new(listener);
-        Server::builder().add_service(server).serve_with_incoming_shutdown(incoming, until).await
+        let incoming = TcpListenerStream::new(listener).inspect(|line| {
+            if let Ok(line) = line {
+                // Answers are small, and somebody waits for them.
+                line.set_nodelay(true).ok();
+            }
+        });
+        // Whoever went without a word shall not keep half of an upload here for ever.
+        let mut builder = Server::builder()
+            .http2_keepalive_interval(Some(ALIVE_EVERY))
+            .http2_keepalive_timeout(Some(ALIVE_EVERY));
+        builder.add_service(server).serve_with_incoming_shutdown(incoming, until).await
     });
     let ended = tokio::select! {
         () = shutdown => Ok(()),
-        () = monitor.run(received, &mut election) => Err(NimbusError::Cluster(storm_cluster::Error::Closed)),
+        () = monitor.run(&mut election) => Err(NimbusError::Cluster(storm_cluster::Error::Closed)),
         served = &mut serve => Err(NimbusError::Serve(match served {
             Ok(Ok(())) => "nobody told it to".to_owned(),
             Ok(Err(error)) => error.to_string(),
@@ -147,9 +161,12 @@ pub async fn run_on(
         })),
     };
     tracing::info!("nimbus ends");
-    // First the lead, so that the next one leads at once; then those who still wait for answers.
-    election.resign().await;
-    registration.remove().await;
+    // First the lead, so that the next one leads at once; then those who still wait for answers. Where
+    // ZooKeeper does not answer, both end with the session.
+    let farewell = async { tokio::join!(election.resign(), registration.remove()) };
+    if tokio::time::timeout(FAREWELL_WITHIN, farewell).await.is_err() {
+        tracing::warn!("zookeeper does not answer: the lead ends with the session");
+    }
     follow.abort();
     drop(stop);
     if !serve.is_finished() && tokio::time::timeout(LAST_CALLS_WITHIN, &mut serve).await.is_err() {

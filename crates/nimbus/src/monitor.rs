@@ -5,8 +5,11 @@
 //! by the slow tick, which reads everything again.
 //!
 //! A write that fails changes nothing here. When its outcome is unknown, everything is read again
-//! before anything else happens.
+//! before anything else happens. While ZooKeeper is waited for, questions are answered and reports are
+//! taken in: neither changes a record. Commands wait for their turn, up to [`BACKLOG`] of them.
 
+use std::collections::{BTreeSet, VecDeque};
+use std::pin::pin;
 use std::time::Duration;
 
 use storm_cluster::{
@@ -27,6 +30,14 @@ use crate::state::{Change, State};
 
 /// Events that wait; whoever brings one more waits until there is room.
 pub(crate) const EVENTS: usize = 1024;
+/// Events that wait while ZooKeeper is waited for; what comes when it is full is refused.
+const BACKLOG: usize = 256;
+/// Milliseconds between two reports of a supervisor.
+pub(crate) const REPORT_EVERY_MS: u32 = 1000;
+/// The same while a topology drains: its end is found out from reports.
+const DRAIN_REPORT_EVERY_MS: u32 = 50;
+/// Deletions of old nodes in one transaction.
+const SWEPT_AT_ONCE: usize = 100;
 /// How often the leader looks who is silent, at least.
 const LOOK: Duration = Duration::from_millis(500);
 /// Pause after a reading or writing that failed.
@@ -65,16 +76,35 @@ pub(crate) enum Event {
     Ticked,
 }
 
+/// What the service has to know of the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// It leads, and has read what there is.
+    pub(crate) is_leading: bool,
+    /// Milliseconds between two reports of a supervisor.
+    pub(crate) report_every_ms: u32,
+}
+
+impl Default for Standing {
+    fn default() -> Standing {
+        Standing { is_leading: false, report_every_ms: REPORT_EVERY_MS }
+    }
+}
+
 /// The loop and what it knows.
 pub(crate) struct Monitor {
     options: Options,
     clock: Clock,
     cluster: Cluster,
     remembered: Remembered,
+    events: mpsc::Receiver<Event>,
+    /// What came while ZooKeeper was waited for.
+    backlog: VecDeque<Event>,
     token: Option<LeaderToken>,
-    /// Whether it leads, for the service.
-    leading: watch::Sender<bool>,
-    /// Whether the records were read since this process leads and none of its writes is in doubt.
+    standing: watch::Sender<Standing>,
+    /// Whether the records were read since this process leads: then there is something to answer with.
+    has_read: bool,
+    /// Whether that is so and none of its writes is in doubt.
     is_loaded: bool,
     state: State,
     submits: u64,
@@ -91,7 +121,8 @@ impl Monitor {
         options: Options,
         clock: Clock,
         cluster: Cluster,
-        leading: watch::Sender<bool>,
+        events: mpsc::Receiver<Event>,
+        standing: watch::Sender<Standing>,
     ) -> Monitor {
         let state = State::new(Liveness::new(options.supervisor_timeout));
         let remembered = Remembered::new(&options.directory());
@@ -101,8 +132,11 @@ impl Monitor {
             clock,
             cluster,
             remembered,
+            events,
+            backlog: VecDeque::new(),
             token: None,
-            leading,
+            standing,
+            has_read: false,
             is_loaded: false,
             state,
             submits: 0,
@@ -115,7 +149,7 @@ impl Monitor {
     }
 
     /// Runs until the events or the cluster end.
-    pub(crate) async fn run(mut self, mut events: mpsc::Receiver<Event>, election: &mut Election) {
+    pub(crate) async fn run(mut self, election: &mut Election) {
         let mut session = self.cluster.state();
         let mut supervisors = self.cluster.watch_supervisors();
         let mut event = Event::LeadershipChanged(election.leadership());
@@ -123,11 +157,15 @@ impl Monitor {
             self.handle(event).await;
             // Reports come in crowds; the rest is done once for all that are here.
             for _ in 0..EVENTS {
-                let Ok(next) = events.try_recv() else { break };
+                let Some(next) = self.waiting() else { break };
                 self.handle(next).await;
             }
             self.act().await;
-            let until = self.next_tick().since(self.clock.now());
+            self.tell();
+            let until = match self.backlog.is_empty() {
+                true => self.next_tick().since(self.clock.now()),
+                false => Duration::ZERO,
+            };
             event = tokio::select! {
                 leadership = election.changed() => match leadership {
                     Ok(leadership) => Event::LeadershipChanged(leadership),
@@ -141,13 +179,50 @@ impl Monitor {
                     Ok(snapshot) => Event::SupervisorsChanged(snapshot),
                     Err(_) => return,
                 },
-                next = events.recv() => match next {
+                next = self.events.recv() => match next {
                     Some(next) => next,
                     None => return,
                 },
                 () = tokio::time::sleep(until) => Event::Ticked,
             };
         }
+    }
+
+    fn waiting(&mut self) -> Option<Event> {
+        self.backlog.pop_front().or_else(|| self.events.try_recv().ok())
+    }
+
+    /// Waits for ZooKeeper. What it need not be waited for goes on meanwhile.
+    async fn during<T>(&mut self, zookeeper: impl Future<Output = T>) -> T {
+        let mut zookeeper = pin!(zookeeper);
+        loop {
+            let event = tokio::select! {
+                biased;
+                done = &mut zookeeper => return done,
+                Some(event) = self.events.recv() => event,
+            };
+            match event {
+                // They change no record.
+                Event::SupervisorReported(..) | Event::WorkerReported(..) => self.take(event),
+                Event::Asked(question) if self.has_read => self.answer(question),
+                event if self.backlog.len() < BACKLOG => self.backlog.push_back(event),
+                Event::Commanded(_, reply) => {
+                    reply.send(Err(CallError::busy())).ok();
+                }
+                // Whoever waits for the answer hears that there is none.
+                _ => {}
+            }
+        }
+    }
+
+    /// Tells the service how this loop stands.
+    fn tell(&self) {
+        let is_draining = self.is_ready() && self.state.is_draining(self.clock.now());
+        let standing = Standing {
+            is_leading: self.has_read,
+            report_every_ms: if is_draining { DRAIN_REPORT_EVERY_MS } else { REPORT_EVERY_MS },
+        };
+        self.standing.send_if_modified(|told| std::mem::replace(told, standing) != standing);
     }
 
     fn next_tick(&self) -> Time {
@@ -172,8 +247,9 @@ impl Monitor {
             Event::LeadershipChanged(Leadership::Leading(token)) => {
                 tracing::info!("this nimbus leads");
                 self.token = Some(token);
-                self.leading.send_replace(true);
+                self.has_read = false;
                 self.is_loaded = false;
+                self.tell();
                 self.retry = self.clock.now();
                 self.state = State::new(Liveness::new(self.options.supervisor_timeout));
             }
@@ -182,14 +258,9 @@ impl Monitor {
             Event::SupervisorsChanged(Snapshot::Present(supervisors)) => self.set_supervisors(&supervisors),
             // Not known is not gone.
             Event::SupervisorsChanged(_) | Event::Ticked => {}
-            Event::SupervisorReported(at, report) => {
-                self.state.supervisor_reported(at, wall_ms(), *report);
-            }
-            Event::WorkerReported(at, report, reply) => {
-                let id = report.topology_id.clone();
-                self.state.worker_reported(at, *report);
-                reply.send(self.worker_reply(&id)).ok();
-            }
+            Event::SupervisorReported(..) | Event::WorkerReported(..) => self.take(event),
+            // Whoever gave it does not wait any more: if it is given again, it has its turn.
+            Event::Commanded(_, reply) if reply.is_closed() => {}
             Event::Commanded(command, reply) => {
                 let answer = self.command(&command).await;
                 if let Err(error) = &answer {
@@ -203,17 +274,26 @@ impl Monitor {
                 }
                 reply.send(()).ok();
             }
-            Event::Asked(question) => {
-                let is_ready = self.is_ready();
-                question.answer(
-                    &mut self.state,
-                    self.clock.now(),
-                    wall_ms(),
-                    is_ready,
-                    self.trouble.as_deref(),
-                );
-            }
+            Event::Asked(question) => self.answer(question),
         }
+    }
+
+    /// Takes a report in.
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::SupervisorReported(at, report) => self.state.supervisor_reported(at, wall_ms(), *report),
+            Event::WorkerReported(at, report, reply) => {
+                let id = report.topology_id.clone();
+                self.state.worker_reported(at, *report);
+                reply.send(self.worker_reply(&id)).ok();
+            }
+            _ => {}
+        }
+    }
+
+    fn answer(&mut self, question: Question) {
+        let (now, is_ready) = (self.clock.now(), self.has_read);
+        question.answer(&mut self.state, now, wall_ms(), is_ready, self.trouble.as_deref());
     }
 
     fn set_supervisors(&mut self, children: &Children<SupervisorId, SupervisorRecord>) {
@@ -235,12 +315,13 @@ impl Monitor {
     }
 
     fn step_down(&mut self) {
-        self.leading.send_replace(false);
+        self.has_read = false;
         if self.token.take().is_some() {
             tracing::info!("this nimbus does not lead any more");
         }
         self.is_loaded = false;
         self.state = State::new(Liveness::new(self.options.supervisor_timeout));
+        self.tell();
     }
 
     /// Silence counts while this process leads and ZooKeeper answers it, and only then.
@@ -261,6 +342,12 @@ impl Monitor {
         if !self.is_ready() {
             return Err(CallError::no_leader());
         }
+        if self.state.tombstones.contains(id) && !self.state.topologies.contains_key(id) {
+            // It is killed for good: no assignment of it lists anybody.
+            let nowhere = storm_model::Assignment { version: u64::MAX, workers: Vec::new() };
+            let assignment = Some((&TopologyId::from(id), &nowhere).into());
+            return Ok(v1::WorkerReportReply { assignment, state: v1::TopologyState::Killed.into() });
+        }
         let topology = self.state.topologies.get(id).ok_or_else(|| CallError::no_such_topology(id))?;
         let assignment = topology.assignment().map(|a| (&TopologyId::from(id), a).into());
         let state = v1::TopologyState::from(topology.record().status).into();
@@ -272,9 +359,13 @@ impl Monitor {
         if !self.is_ready() {
             return Err(CallError::no_leader());
         }
-        let known = self.cluster.command(command.id()).await.map_err(|error| self.refused(&error))?;
-        if let Some(record) = known {
+        let (cluster, id) = (self.cluster.clone(), command.id().to_owned());
+        let known = self.during(async move { cluster.command(&id).await }).await;
+        if let Some(record) = known.map_err(|error| refused(&error))? {
             return Ok(Answer::from_json(&record.value.answer));
+        }
+        if !self.is_ready() {
+            return Err(CallError::no_leader());
         }
         let context = Context {
             now: self.clock.now(),
@@ -285,23 +376,13 @@ impl Monitor {
         };
         let decision = command.decide(&self.state, &context)?;
         if !decision.changes.is_empty() {
-            self.commit(decision.changes).await.map_err(|error| self.refused(&error))?;
+            self.commit(decision.changes).await.map_err(|error| refused(&error))?;
         }
+        self.tell();
         self.submits += u64::from(matches!(command, Command::Submit(_)));
         let answer = &decision.answer;
         tracing::info!(id = command.id(), topology = answer.topology_id, "command carried out");
         Ok(decision.answer)
-    }
-
-    /// What a command is told when ZooKeeper refuses or does not answer.
-    fn refused(&self, error: &Error) -> CallError {
-        match error {
-            Error::TooLarge { .. } => CallError::invalid(error.to_string()),
-            Error::Absent { .. } => CallError::other(error.to_string()),
-            Error::Deposed => CallError::no_leader(),
-            // The same command again finds out what became of the first.
-            _ => CallError { message: error.to_string(), ..CallError::no_leader() },
-        }
     }
 
     // === Acting ===
@@ -328,12 +409,18 @@ impl Monitor {
                 break;
             }
             for changes in batches {
-                match self.commit(changes).await {
+                match self.commit(changes.clone()).await {
                     Ok(()) => {}
                     // It will not become smaller by itself, and the others shall not wait for it.
                     Err(error @ Error::TooLarge { .. }) => {
-                        tracing::error!(%error, "cannot write");
+                        tracing::error!(%error, "cannot write, left as it is");
                         self.state.record_problems.push(error.to_string());
+                        let abandoned = self.state.give_up(&changes, wall_ms(), &error.to_string());
+                        if let Some(change) = abandoned
+                            && let Err(error) = self.commit(vec![change]).await
+                        {
+                            tracing::error!(%error, "cannot give up a rebalance");
+                        }
                     }
                     Err(error) => {
                         tracing::warn!(%error, "cannot write, trying again");
@@ -344,6 +431,7 @@ impl Monitor {
                 }
             }
         }
+        self.state.note_settled(self.clock.now());
         if self.state.frozen.is_none() {
             self.keep_notes().await;
         }
@@ -362,7 +450,9 @@ impl Monitor {
         match self.read().await {
             Ok(()) => {
                 self.is_loaded = true;
+                self.has_read = true;
                 self.trouble = None;
+                self.tell();
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot read the state of the cluster, nothing changes meanwhile");
@@ -375,17 +465,25 @@ impl Monitor {
 
     async fn read(&mut self) -> Result<(), Error> {
         let Some(token) = self.token.clone() else { return Ok(()) };
-        let is_first = !self.is_loaded;
-        if is_first {
-            self.cluster.sync().await?;
-        }
-        let found = self.cluster.cluster_id().await?.map(|record| record.value.id);
-        let topologies = self.cluster.topologies().await?;
+        let (is_first, is_in_doubt) = (!self.has_read, !self.is_loaded);
+        let cluster = self.cluster.clone();
+        let reading = async move {
+            if is_in_doubt {
+                cluster.sync().await?;
+            }
+            let found = cluster.cluster_id().await?.map(|record| record.value.id);
+            let tombstones = cluster.children(&cluster.paths().tombstones()).await?;
+            let topologies = cluster.topologies().await?;
+            let assignments = cluster.assignments().await?;
+            Ok::<_, Error>((found, tombstones, topologies, assignments))
+        };
+        let (found, tombstones, topologies, assignments) = self.during(reading).await?;
+        let tombstones: BTreeSet<TopologyId> = tombstones.into_iter().map(TopologyId::from).collect();
         let found = match found {
             // The first leader of a new cluster, as far as anybody knows.
             None if topologies.is_empty() && self.remembered.read().is_ok_and(|id| id.is_none()) => {
                 let id = storm_rpc::nimbus_client::command_id();
-                Some(token.ensure_cluster_id(&id).await?.id)
+                Some(self.during(async move { token.ensure_cluster_id(&id).await }).await?.id)
             }
             found => found,
         };
@@ -395,18 +493,23 @@ impl Monitor {
         {
             tracing::error!(reason, "nothing is moved, removed or changed");
         }
-        let assignments = self.cluster.assignments().await?;
         if is_first {
-            let supervisors = self.cluster.supervisors().await?;
+            let cluster = self.cluster.clone();
+            let supervisors = self.during(async move { cluster.supervisors().await }).await?;
             self.set_supervisors(&supervisors);
         }
         self.state.frozen = agreed.err();
-        self.state.load(self.clock.now(), wall_ms(), topologies, assignments);
+        self.state.load(self.clock.now(), wall_ms(), topologies, assignments, tombstones);
         if is_first {
-            for (id, topology) in &mut self.state.topologies {
+            let ids: Vec<TopologyId> = self.state.topologies.keys().cloned().collect();
+            for id in ids {
+                let (cluster, of) = (self.cluster.clone(), id.clone());
                 // They are for people only: without them it goes on.
-                match self.cluster.errors(id).await {
-                    Ok(Some(errors)) => topology.remember_errors(&errors.value),
+                match self.during(async move { cluster.errors(&of).await }).await {
+                    Ok(Some(errors)) => {
+                        let topology = self.state.topologies.get_mut(&id);
+                        topology.into_iter().for_each(|topology| topology.remember_errors(&errors.value));
+                    }
                     Ok(None) => {}
                     Err(error) => tracing::warn!(topology = %id, %error, "cannot read its last errors"),
                 }
@@ -437,14 +540,17 @@ impl Monitor {
         }
     }
 
-    async fn write(&self, token: &LeaderToken, changes: &[Change]) -> Result<Vec<i32>, Error> {
+    async fn write(&mut self, token: &LeaderToken, changes: &[Change]) -> Result<Vec<i32>, Error> {
         let mut transaction = self.cluster.transaction();
         let mut removed = None;
         for change in changes {
             match change {
                 Change::PutTopology(record) => match self.state.topologies.get(&record.id) {
-                    Some(known) => transaction.set_topology(record, known.record.version),
-                    None => transaction.create_topology(record),
+                    Some(known) if !known.is_record_gone => {
+                        transaction.set_topology(record, known.record.version)
+                    }
+                    // One that vanished is written again from memory, for somebody wants it to be there.
+                    Some(_) | None => transaction.create_topology(record),
                 },
                 Change::PutAssignment(id, assignment) => {
                     let record = storm_cluster::AssignmentRecord { assignment: assignment.clone() };
@@ -458,15 +564,19 @@ impl Monitor {
                 }
                 Change::PutCommand(record) => transaction.create_command(record),
                 Change::Remove(tombstone) => {
-                    removed = Some(tombstone);
+                    removed = Some(tombstone.clone());
                     &mut transaction
                 }
             };
         }
-        let Some(tombstone) = removed else { return token.multi(&transaction).await };
+        let token = token.clone();
+        let Some(tombstone) = removed else {
+            return self.during(async move { token.multi(&transaction).await }).await;
+        };
         let version = self.state.topologies.get(&tombstone.id).map_or(-1, |known| known.record.version);
-        token.remove_topology(tombstone, version, &transaction).await?;
-        tracing::info!(topology = %tombstone.id, "topology removed");
+        let id = tombstone.id.clone();
+        self.during(async move { token.remove_topology(&tombstone, version, &transaction).await }).await?;
+        tracing::info!(topology = %id, "topology removed");
         Ok(vec![-1; changes.len()])
     }
 
@@ -475,15 +585,21 @@ impl Monitor {
     async fn keep_notes(&mut self) {
         let Some(token) = self.token.clone() else { return };
         let now = self.clock.now();
+        let mut errors = Vec::new();
         for (id, topology) in &mut self.state.topologies {
             let is_time = topology.errors_written.is_none_or(|at| now.since(at) >= ERRORS_EVERY);
-            if topology.errors_to_write && is_time {
+            if topology.errors_to_write && is_time && !topology.is_record_gone {
                 topology.errors_to_write = false;
                 topology.errors_written = Some(now);
-                if let Err(error) = token.put_errors(id, &topology.errors_record()).await {
-                    tracing::debug!(topology = %id, %error, "cannot keep its errors");
-                    topology.errors_to_write = true;
-                }
+                errors.push((id.clone(), topology.errors_record()));
+            }
+        }
+        for (id, record) in errors {
+            let (token, of) = (token.clone(), id.clone());
+            if let Err(error) = self.during(async move { token.put_errors(&of, &record).await }).await {
+                tracing::debug!(topology = %id, %error, "cannot keep its errors");
+                let topology = self.state.topologies.get_mut(&id);
+                topology.into_iter().for_each(|topology| topology.errors_to_write = true);
             }
         }
         if now >= self.note {
@@ -505,25 +621,44 @@ impl Monitor {
         }
         if now >= self.sweep {
             self.sweep = now + SWEEP_EVERY;
-            if let Err(error) = self.sweep(&token).await {
+            let cluster = self.cluster.clone();
+            if let Err(error) = self.during(sweep(cluster, token)).await {
                 tracing::debug!(%error, "cannot sweep old answers and tombstones");
             }
         }
     }
+}
 
-    /// Forgets answers and tombstones that nobody asks for any more.
-    async fn sweep(&self, token: &LeaderToken) -> Result<(), Error> {
-        let now = wall_ms();
-        for (id, command) in self.cluster.commands().await? {
-            if command.is_ok_and(|command| now.saturating_sub(command.value.done_ms) > COMMANDS_KEPT_MS) {
-                token.multi(self.cluster.transaction().delete_command(&id)).await?;
-            }
+/// Forgets answers and tombstones that nobody asks for any more.
+async fn sweep(cluster: Cluster, token: LeaderToken) -> Result<(), Error> {
+    let now = wall_ms();
+    let mut old = Vec::new();
+    for (id, command) in cluster.commands().await? {
+        if command.is_ok_and(|command| now.saturating_sub(command.value.done_ms) > COMMANDS_KEPT_MS) {
+            old.push(cluster.paths().command(&id));
         }
-        for (id, tombstone) in self.cluster.tombstones().await? {
-            if tombstone.is_ok_and(|t| now.saturating_sub(t.value.killed_ms) > TOMBSTONES_KEPT_MS) {
-                token.multi(self.cluster.transaction().delete_tombstone(&id)).await?;
-            }
+    }
+    for (id, tombstone) in cluster.tombstones().await? {
+        if tombstone.is_ok_and(|t| now.saturating_sub(t.value.killed_ms) > TOMBSTONES_KEPT_MS) {
+            old.push(cluster.paths().tombstone(&id));
         }
-        Ok(())
+    }
+    for some in old.chunks(SWEPT_AT_ONCE) {
+        let mut transaction = cluster.transaction();
+        some.iter().for_each(|path| {
+            transaction.delete(path, None);
+        });
+        token.multi(&transaction).await?;
+    }
+    Ok(())
+}
+
+/// What a command is told when ZooKeeper refuses or does not answer.
+fn refused(error: &Error) -> CallError {
+    match error {
+        Error::TooLarge { .. } => CallError::invalid(error.to_string()),
+        Error::Deposed => CallError::no_leader(),
+        // The same command again finds out what became of the first.
+        _ => CallError { message: error.to_string(), ..CallError::no_leader() },
     }
 }

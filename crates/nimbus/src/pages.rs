@@ -1,15 +1,21 @@
 //! What people and tools see of topologies and supervisors: records and latest reports together.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use storm_figures::Window;
-use storm_model::{ComponentKind, Status, Time, WorkerAssignment, WorkerSlot};
+use storm_model::{ComponentKind, Status, Time, TopologyId, WorkerAssignment, WorkerSlot};
 use storm_rpc::{CallError, v1};
 use tokio::sync::oneshot;
 
 use crate::assign;
 use crate::state::{State, Topology, Worker};
 use crate::transitions::kind_name;
+
+/// How old figures may be, for each task that they are computed from: it takes up to a third of that.
+const FIGURES_PER_TASK: Duration = Duration::from_millis(1);
+/// How old they may be at most.
+const FIGURES_OLDEST: Duration = Duration::from_secs(2);
 
 /// What somebody wants to know.
 #[derive(Debug)]
@@ -42,9 +48,12 @@ impl Question {
                 reply.send(ready().map(|()| v1::TopologyList { topologies: all.collect() })).ok();
             }
             Question::Topology(name, reply) => {
-                let found = ready()
-                    .and_then(|()| state.find(&name).ok_or_else(|| CallError::no_such_topology(&name)));
-                reply.send(found.map(|topology| Box::new(page(state, topology, now, wall_ms)))).ok();
+                let id = state.find(&name).map(|topology| topology.record().id.clone());
+                let components = id.as_ref().map(|id| components(state, id, now)).unwrap_or_default();
+                let found = id.and_then(|id| state.topologies.get(&id));
+                let found = ready().and_then(|()| found.ok_or_else(|| CallError::no_such_topology(&name)));
+                let page = found.map(|topology| Box::new(page(state, topology, components, now, wall_ms)));
+                reply.send(page).ok();
             }
             Question::Supervisors(reply) => {
                 reply.send(ready().map(|()| supervisors(state))).ok();
@@ -90,7 +99,47 @@ fn summary(topology: &Topology, wall_ms: u64) -> v1::TopologySummary {
     }
 }
 
-fn page(state: &State, topology: &Topology, now: Time, wall_ms: u64) -> v1::TopologyStatus {
+/// Whether all its workers run under the newest assignment and have done what its state asks of them.
+fn is_settled(state: &State, topology: &Topology, now: Time) -> bool {
+    let record = topology.record();
+    let Some(assignment) = topology.assignment() else { return false };
+    let placed = assign::standing(assignment);
+    let wanted = assign::wanted(&record.spec, &record.executors);
+    let wants_active = record.status == Status::Active;
+    let has_done = |worker: &WorkerAssignment| {
+        let told = topology.workers.get(&worker.slot);
+        let report = told.and_then(|told| told.report.as_ref());
+        state_of(state, worker, told, now) == v1::WorkerState::Running
+            && report.is_some_and(|(_, report)| {
+                report.assignment_version == assignment.version && report.is_active == wants_active
+            })
+    };
+    matches!(record.status, Status::Active | Status::Inactive)
+        && wanted.iter().all(|executor| placed.contains_key(&executor.executor))
+        && assignment.workers.iter().all(has_done)
+}
+
+impl State {
+    /// Says for whom a rebalance is over: its workers run again.
+    pub(crate) fn note_settled(&mut self, now: Time) {
+        let open = self.topologies.iter().filter(|(_, topology)| topology.settling.is_some());
+        let settled = open.filter(|(_, topology)| is_settled(self, topology, now));
+        let settled: Vec<_> = settled.map(|(id, _)| id.clone()).collect();
+        for id in settled {
+            let Some(topology) = self.topologies.get_mut(&id) else { continue };
+            let took = topology.settling.take().map(|since| now.since(since)).unwrap_or_default();
+            tracing::info!(topology = %id, moved = topology.moved(), ?took, "rebalance is over, its workers run");
+        }
+    }
+}
+
+fn page(
+    state: &State,
+    topology: &Topology,
+    components: Vec<v1::ComponentStatus>,
+    now: Time,
+    wall_ms: u64,
+) -> v1::TopologyStatus {
     let record = topology.record();
     let assignment = topology.assignment();
     let summary = summary(topology, wall_ms);
@@ -99,15 +148,6 @@ fn page(state: &State, topology: &Topology, now: Time, wall_ms: u64) -> v1::Topo
     let report =
         |worker| told(worker).and_then(|known: &Worker| known.report.as_ref()).map(|(_, report)| report);
     let version = assignment.map_or(0, |assignment| assignment.version);
-    let wants_active = record.status == Status::Active;
-    let is_settled = matches!(record.status, Status::Active | Status::Inactive)
-        && summary.unplaced_executors == 0
-        && assigned.iter().all(|worker| {
-            state_of(state, worker, told(worker), now) == v1::WorkerState::Running
-                && report(worker).is_some_and(|report| {
-                    report.assignment_version == version && report.is_active == wants_active
-                })
-        });
     let is_complete = !assigned.is_empty()
         && assigned
             .iter()
@@ -120,7 +160,7 @@ fn page(state: &State, topology: &Topology, now: Time, wall_ms: u64) -> v1::Topo
     errors.reverse();
     v1::TopologyStatus {
         workers: assigned.iter().map(|worker| worker_status(state, worker, told(worker), now)).collect(),
-        components: components(topology, now),
+        components,
         unplaced: unplaced(topology),
         errors,
         pending_action: record.pending.as_ref().zip(topology.wait).map(|(pending, wait)| v1::PendingAction {
@@ -131,7 +171,7 @@ fn page(state: &State, topology: &Topology, now: Time, wall_ms: u64) -> v1::Topo
         assignment_version: version,
         is_complete,
         moved: topology.moved(),
-        is_settled,
+        is_settled: is_settled(state, topology, now),
         config: serde_json::to_vec(&record.config).expect("plain data with text keys"),
         spec: serde_json::to_vec(&record.spec).expect("plain data with text keys"),
         summary: Some(summary),
@@ -193,7 +233,23 @@ fn worker_status(
     }
 }
 
-fn components(topology: &Topology, now: Time) -> Vec<v1::ComponentStatus> {
+/// The figures of a topology's components. As computing them takes a while where there are many tasks,
+/// those of a moment ago will do.
+fn components(state: &mut State, id: &TopologyId, now: Time) -> Vec<v1::ComponentStatus> {
+    let Some(topology) = state.topologies.get_mut(id) else { return Vec::new() };
+    let tasks: u32 = topology.record().spec.components.values().map(|component| component.tasks).sum();
+    let fresh = (FIGURES_PER_TASK * tasks).min(FIGURES_OLDEST);
+    match &topology.components {
+        Some((at, known)) if now.since(*at) < fresh => known.clone(),
+        _ => {
+            let components = compute_components(topology, now);
+            topology.components = Some((now, components.clone()));
+            components
+        }
+    }
+}
+
+fn compute_components(topology: &Topology, now: Time) -> Vec<v1::ComponentStatus> {
     let record = topology.record();
     let figures = topology.keeper.report(now);
     let mut executors: BTreeMap<String, u32> = BTreeMap::new();

@@ -1,6 +1,7 @@
 //! What follows from what a leader knows: what is due now, and where executors go. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use storm_cluster::{PendingKind, TombstoneRecord, TopologyRecord};
 use storm_model::{Assignment, ExecutorId, Status, SupervisorId, Time, TopologyId, WorkerSlot};
@@ -11,8 +12,10 @@ use crate::assign;
 use crate::commands::needs::Needs;
 use crate::heartbeats::FAILURES;
 use crate::state::{Change, State, Topology};
-use crate::transitions::{self, Effect, Event};
+use crate::transitions::{self, Effect, Event, Wait};
 
+/// For so long after a kill or a rebalance it is likely that it is over soon.
+const DRAINS_SOON: Duration = Duration::from_secs(10);
 /// Key with the number of hosts that a topology has for itself.
 const ISOLATE: &str = "topology.isolate.machines";
 /// Key with its priority: 0 is the highest, and 29 the default.
@@ -26,9 +29,8 @@ impl State {
             return Vec::new();
         }
         let ended =
-            self.topologies.iter().filter(|(_, topology)| !topology.is_record_gone).find(|(_, topology)| {
-                topology.wait.is_some_and(|wait| wait.remaining(now).is_zero() || topology.is_quiet())
-            });
+            self.waiting().find(|(topology, wait)| wait.remaining(now).is_zero() || topology.is_quiet());
+        let ended = ended.map(|(topology, _)| (&topology.record().id, topology));
         if let Some((id, topology)) = ended {
             let id = id.clone();
             let is_quiet = topology.is_quiet();
@@ -41,7 +43,8 @@ impl State {
                 Event::WaitEnded,
             )
             .expect("the end of a wait is never refused");
-            tracing::info!(topology = %id, status = %record.status, is_quiet, "wait is over");
+            let waited = topology.wait.map(|wait| wait.elapsed(now)).unwrap_or_default();
+            tracing::info!(topology = %id, status = %record.status, is_quiet, ?waited, "wait is over");
             return match step.effect {
                 Effect::Remove => {
                     let command = record.pending.as_ref().map(|p| p.command.clone()).unwrap_or_default();
@@ -50,6 +53,9 @@ impl State {
                 }
                 _ => {
                     let anew = rebalanced(record, step.status);
+                    if let Some(topology) = self.topologies.get_mut(&id) {
+                        topology.settling = Some(now);
+                    }
                     vec![self.place_anew(anew)]
                 }
             };
@@ -59,8 +65,53 @@ impl State {
 
     /// When [`State::due`] has to be asked again at the latest, if nothing happens before.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        let waiting = self.topologies.values().filter(|topology| !topology.is_record_gone);
-        waiting.filter_map(|topology| Some(topology.wait?.deadline())).min()
+        // Nothing will be due then, whatever the clock says.
+        if self.frozen.is_some() {
+            return None;
+        }
+        self.waiting().map(|(_, wait)| wait.deadline()).min()
+    }
+
+    /// The topologies whose wait may end.
+    fn waiting(&self) -> impl Iterator<Item = (&Topology, Wait)> {
+        self.topologies.iter().filter_map(|(id, topology)| {
+            let is_left = topology.is_record_gone || self.too_large.contains(id);
+            Some((topology, topology.wait.filter(|_| !is_left)?))
+        })
+    }
+
+    /// Whether reports of workers are worth more than usual: a wait may end with the next.
+    pub(crate) fn is_draining(&self, now: Time) -> bool {
+        self.waiting().any(|(topology, wait)| topology.drain.is_calm() || wait.elapsed(now) < DRAINS_SOON)
+    }
+
+    /// What can be done about a topology of which something is too large to be written: a rebalance is
+    /// given up. Everything else is left as it is until everything is read again.
+    pub(crate) fn give_up(&mut self, changes: &[Change], wall_ms: u64, error: &str) -> Option<Change> {
+        let mut abandoned = None;
+        for change in changes {
+            let id = match change {
+                Change::PutTopology(record) => &record.id,
+                Change::PutAssignment(id, _) => id,
+                Change::PutCommand(_) | Change::Remove(_) => continue,
+            };
+            self.too_large.insert(id.clone());
+            let Some(topology) = self.topologies.get_mut(id) else { continue };
+            if topology.record().status == Status::Rebalancing && abandoned.is_none() {
+                topology.add_errors([v1::ErrorReport {
+                    time_ms: wall_ms,
+                    message: format!("its rebalance was given up: {error}"),
+                    kind: "exit".to_owned(),
+                    ..v1::ErrorReport::default()
+                }]);
+                topology.settling = None;
+                let mut record = topology.record().clone();
+                record.status = record.previous_status.take().unwrap_or(Status::Active);
+                record.pending = None;
+                abandoned = Some(Change::PutTopology(Box::new(record)));
+            }
+        }
+        abandoned
     }
 
     /// Places what has no place.
@@ -71,7 +122,7 @@ impl State {
             let Some(topology) = self.topologies.get_mut(&id) else { continue };
             topology.explanation.clone_from(&placement.explanation);
             topology.unplaced.clone_from(&placement.unplaced);
-            if is_held(topology) {
+            if is_held(topology) || self.too_large.contains(&id) {
                 continue;
             }
             let topology = &self.topologies[&id];

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use storm_cluster::{Cluster, CommandRecord};
 use storm_rpc::client::Line;
+use storm_rpc::status::{ERROR_KEY, may_be_retried};
 use storm_rpc::v1::nimbus_client::NimbusClient;
 use storm_rpc::v1::nimbus_server::Nimbus;
 use storm_rpc::v1::{self, BlobChunk, BlobRef, LogLines};
@@ -20,7 +21,7 @@ use crate::blobstore::BlobStore;
 use crate::clock::{Clock, wall_ms};
 use crate::commands::{Answer, Command};
 use crate::error::BlobError;
-use crate::monitor::Event;
+use crate::monitor::{Event, Standing};
 use crate::pages::Question;
 use crate::peers::{Leads, Peers};
 use crate::replication::Replication;
@@ -32,8 +33,6 @@ const PASSED_ON_WITHIN: Duration = Duration::from_secs(75);
 /// The longest that a submit waits for copies of its binary, whatever the configuration says: its
 /// caller does not wait for longer than a minute.
 const COPIES_WITHIN: Duration = Duration::from_secs(40);
-/// Milliseconds between two reports of a supervisor.
-const REPORT_EVERY_MS: u32 = 1000;
 /// Lines of logs that wait for the network; the supervisors' streams wait when it is full.
 const LOG_LINES_AHEAD: usize = 16;
 
@@ -48,8 +47,8 @@ pub(crate) struct Service {
     pub(crate) replication: Replication,
     pub(crate) peers: Peers,
     pub(crate) missing: watch::Receiver<Vec<String>>,
-    /// Whether the loop leads.
-    pub(crate) is_leading: watch::Receiver<bool>,
+    /// How the loop stands.
+    pub(crate) standing: watch::Receiver<Standing>,
     /// `topology.min.replication.count` and `topology.max.replication.wait.time.sec` of the cluster.
     pub(crate) copies: (usize, Option<Duration>),
 }
@@ -72,7 +71,7 @@ impl Service {
     /// Who leads. Without ZooKeeper this process may be named as the leader that it was once.
     fn leads(&self) -> Leads {
         match self.peers.leads() {
-            Leads::Me if !*self.is_leading.borrow() => Leads::Nobody,
+            Leads::Me if !self.standing.borrow().is_leading => Leads::Nobody,
             leads => leads,
         }
     }
@@ -95,17 +94,12 @@ impl Service {
         };
         match tokio::time::timeout(ANSWER_WITHIN, asked).await {
             Ok(answer) => Ok(answer?),
-            Err(_) => {
-                let message = "the leader is busy: ZooKeeper does not answer it in time".to_owned();
-                Err(CallError { message, ..CallError::no_leader() }.into())
-            }
+            Err(_) => Err(CallError::busy().into()),
         }
     }
 
     async fn command(&self, command: Command) -> Result<Answer, Status> {
-        if command.id().is_empty() {
-            return Err(CallError::usage("the command has no id").into());
-        }
+        Command::check_id(command.id())?;
         Ok(self.ask(|reply| Event::Commanded(command, reply)).await??)
     }
 
@@ -155,12 +149,23 @@ impl Service {
 
 async fn within<T>(call: impl Future<Output = Answered<T>>) -> Answered<T> {
     match tokio::time::timeout(PASSED_ON_WITHIN, call).await {
-        Ok(answer) => answer,
+        Ok(answer) => answer.map_err(of_leader),
         Err(_) => {
             Err(CallError { message: "the leader does not answer".to_owned(), ..CallError::no_leader() }
                 .into())
         }
     }
+}
+
+/// An error of a call that was passed on. That the leader is gone must not look to the caller as if
+/// nobody were here: the next one leads in a few seconds.
+fn of_leader(status: Status) -> Status {
+    let is_answer = status.metadata().contains_key(ERROR_KEY);
+    if is_answer || !may_be_retried(&status) {
+        return status;
+    }
+    let message = format!("the leader does not answer: {}", CallError::from(status).message);
+    CallError { message, ..CallError::no_leader() }.into()
 }
 
 #[tonic::async_trait]
@@ -179,7 +184,10 @@ impl Nimbus for Service {
         let is_asked_by_leader = Peers::is_passed_on(&request) && !matches!(self.leads(), Leads::Me);
         if !is_asked_by_leader {
             pass_on!(self, request, has_blob);
+            // Whoever asks is about to use it: it stays for the whole delay.
+            let held = self.blobs.hold(&request.get_ref().digest);
             let has_it = self.blobs.has(&request.get_ref().digest);
+            drop(held);
             return Ok(Response::new(v1::HasBlobReply { has_it }));
         }
         let blob = request.into_inner();
@@ -194,7 +202,7 @@ impl Nimbus for Service {
         server::daemon(&self.secret, &request)?;
         if let Some(mut leader) = self.leader(&request)? {
             let chunks = tokio_stream::StreamExt::map_while(request.into_inner(), Result::ok);
-            return leader.upload_blob(self.peers.passed_on(chunks)).await;
+            return leader.upload_blob(self.peers.passed_on(chunks)).await.map_err(of_leader);
         }
         let stored = self.blobs.receive(request.into_inner()).await;
         Ok(Response::new(stored.map_err(|error| CallError::invalid(error.to_string()))?))
@@ -225,6 +233,7 @@ impl Nimbus for Service {
         server::daemon(&self.secret, &request)?;
         pass_on!(self, request, submit);
         let request = request.into_inner();
+        Command::check_id(&request.command_id)?;
         // Whoever repeats a command gets its answer, whatever became of the binary.
         if let Ok(Some(known)) = self.cluster.command(&request.command_id).await {
             return Ok(Response::new(Answer::from_json(&known.value.answer).into_command()));
@@ -270,6 +279,7 @@ impl Nimbus for Service {
         pass_on!(self, request, restart_worker);
         let v1::RestartWorkerRequest { command_id, host, port } = request.into_inner();
         let port = storm_rpc::convert::port(port)?;
+        Command::check_id(&command_id)?;
         if let Ok(Some(known)) = self.cluster.command(&command_id).await {
             return Ok(Response::new(Answer::from_json(&known.value.answer).into_command()));
         }
@@ -279,11 +289,9 @@ impl Nimbus for Service {
         let notes =
             vec![format!("started again; it was so {} times under its assignment", restarted.restarts)];
         let answer = Answer { topology_id, notes, ..Answer::default() };
-        if !command_id.is_empty() {
-            let record = CommandRecord { id: command_id, answer: answer.to_json(), done_ms: wall_ms() };
-            // It is done, whether or not its answer can be kept.
-            self.ask(|reply| Event::Done(record, reply)).await.ok();
-        }
+        let record = CommandRecord { id: command_id, answer: answer.to_json(), done_ms: wall_ms() };
+        // It is done, whether or not its answer can be kept.
+        self.ask(|reply| Event::Done(record, reply)).await.ok();
         Ok(Response::new(answer.into_command()))
     }
 
@@ -332,8 +340,8 @@ impl Nimbus for Service {
     async fn read_log(&self, request: Request<v1::LogRequest>) -> Answered<Lines> {
         server::daemon(&self.secret, &request)?;
         if let Some(mut leader) = self.leader(&request)? {
-            let lines = leader.read_log(self.peers.passed_on(request.into_inner())).await?.into_inner();
-            return Ok(Response::new(Box::pin(lines)));
+            let lines = leader.read_log(self.peers.passed_on(request.into_inner())).await;
+            return Ok(Response::new(Box::pin(lines.map_err(of_leader)?.into_inner())));
         }
         let request = request.into_inner();
         let asked = self.ask(|reply| Event::Asked(Question::Logs(request, reply))).await??;
@@ -381,7 +389,8 @@ impl Nimbus for Service {
         let at = self.clock.now();
         let event = Event::SupervisorReported(at, Box::new(request.into_inner()));
         self.events.send(event).await.map_err(|_| CallError::no_leader())?;
-        Ok(Response::new(v1::SupervisorReply { report_every_ms: REPORT_EVERY_MS }))
+        let report_every_ms = self.standing.borrow().report_every_ms;
+        Ok(Response::new(v1::SupervisorReply { report_every_ms }))
     }
 
     async fn report_worker(&self, request: Request<v1::WorkerReport>) -> Answered<v1::WorkerReportReply> {

@@ -2,6 +2,7 @@
 //! and what follows from both. Pure: time is an argument, and what is to be written is an answer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use storm_cluster::{
     AssignmentRecord, CommandRecord, ErrorRecord, ErrorsRecord, SupervisorRecord, TombstoneRecord,
@@ -21,6 +22,8 @@ use crate::transitions::Wait;
 const ERRORS_PER_COMPONENT: usize = 10;
 /// Bytes of an error's message that are kept.
 const MESSAGE_BYTES: usize = 4096;
+/// Bytes of all errors of a topology that are kept for the next leader: they have to fit into a node.
+const ERRORS_BYTES: usize = 400_000;
 
 /// Something to be written. What stands in one list is written together or not at all.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +54,11 @@ pub(crate) struct State {
     pub(crate) frozen: Option<String>,
     /// What is wrong with the records, in words.
     pub(crate) record_problems: Vec<String>,
+    /// Topologies that users have killed, as far as their tombstones are still there.
+    pub(crate) tombstones: BTreeSet<TopologyId>,
+    /// Topologies of which something was too large to be written: left as they are until everything is
+    /// read again.
+    pub(crate) too_large: BTreeSet<TopologyId>,
 }
 
 /// A topology and what its workers said.
@@ -66,11 +74,17 @@ pub(crate) struct Topology {
     pub(crate) drain: Drain,
     pub(crate) workers: BTreeMap<WorkerSlot, Worker>,
     pub(crate) keeper: Keeper,
+    /// Which life told of a task last, and how long it had lived then.
+    figured: BTreeMap<TaskId, (Incarnation, u64)>,
     pub(crate) errors: Vec<v1::ErrorReport>,
     pub(crate) errors_to_write: bool,
     pub(crate) errors_written: Option<Time>,
     /// Trees that failed as moved, by life of a worker: at the last rebalance, and now.
     moved: BTreeMap<(WorkerSlot, Incarnation), (u64, u64)>,
+    /// Since when it was placed anew by a rebalance, until its workers run again.
+    pub(crate) settling: Option<Time>,
+    /// Figures of its components, and when they were computed.
+    pub(crate) components: Option<(Time, Vec<v1::ComponentStatus>)>,
     pub(crate) explanation: String,
     pub(crate) unplaced: Vec<(AssignedExecutor, String)>,
 }
@@ -107,10 +121,13 @@ impl Topology {
             drain: Drain::default(),
             workers: BTreeMap::new(),
             keeper: Keeper::default(),
+            figured: BTreeMap::new(),
             errors: Vec::new(),
             errors_to_write: false,
             errors_written: None,
             moved: BTreeMap::new(),
+            settling: None,
+            components: None,
             unplaced: Vec::new(),
         }
     }
@@ -188,14 +205,44 @@ impl Topology {
         }
     }
 
+    /// Takes figures of a life, of those executors of which no later one has told: what is late would
+    /// be counted twice. A life that has just ended tells of its last moments when the next assignment
+    /// is there already. Numbers only grow from one home of an executor to the next.
+    fn take_figures(&mut self, at: Time, life: Incarnation, uptime_ms: u64, figures: &[u8]) {
+        if figures.is_empty() || life.number > self.record().assignment_number {
+            return;
+        }
+        let mut snapshot: Snapshot = match serde_json::from_slice(figures) {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                tracing::debug!(topology = %self.record().id, %error, "figures not understood");
+                return;
+            }
+        };
+        let now = (life, uptime_ms);
+        let figured = &self.figured;
+        snapshot.executors.retain(|executor| {
+            let mut tasks = executor.tasks.iter();
+            tasks.all(|task| figured.get(&task.task).is_none_or(|last| *last <= now))
+        });
+        let tasks = snapshot.executors.iter().flat_map(|executor| &executor.tasks);
+        self.figured.extend(tasks.map(|task| (task.task, now)));
+        self.keeper.observe(at, &snapshot);
+    }
+
     pub(crate) fn add_errors(&mut self, errors: impl IntoIterator<Item = v1::ErrorReport>) {
         for mut error in errors {
-            if self.errors.contains(&error) {
+            if !error.component.is_empty()
+                && !self.record().spec.components.contains_key(error.component.as_str())
+            {
                 continue;
             }
             if error.message.len() > MESSAGE_BYTES {
                 let end = (0..=MESSAGE_BYTES).rev().find(|at| error.message.is_char_boundary(*at));
                 error.message.truncate(end.unwrap_or(0));
+            }
+            if self.errors.contains(&error) {
+                continue;
             }
             let at = self.errors.partition_point(|known| known.time_ms <= error.time_ms);
             let component = error.component.clone();
@@ -210,7 +257,7 @@ impl Topology {
         }
     }
 
-    /// The errors as they are kept for the next leader.
+    /// The errors as they are kept for the next leader: the newest, as many as fit.
     pub(crate) fn errors_record(&self) -> ErrorsRecord {
         let record = |error: &v1::ErrorReport| ErrorRecord {
             time_ms: error.time_ms,
@@ -219,8 +266,18 @@ impl Topology {
             host: error.host.clone(),
             port: u16::try_from(error.port).unwrap_or(0),
             message: error.message.clone(),
+            kind: error.kind.clone(),
+            suppressed: error.suppressed,
         };
-        ErrorsRecord { errors: self.errors.iter().map(record).collect() }
+        let mut left = ERRORS_BYTES;
+        // In JSON a control character takes six bytes.
+        let fits = |error: &&v1::ErrorReport| {
+            let bytes = 300 + 6 * (error.message.len() + error.host.len() + error.component.len());
+            left.checked_sub(bytes).map(|rest| left = rest).is_some()
+        };
+        let mut errors: Vec<ErrorRecord> = self.errors.iter().rev().take_while(fits).map(record).collect();
+        errors.reverse();
+        ErrorsRecord { errors }
     }
 
     /// Takes the errors that a former leader kept.
@@ -233,8 +290,8 @@ impl Topology {
             host: error.host.clone(),
             port: error.port.into(),
             message: error.message.clone(),
-            kind: "reported".to_owned(),
-            suppressed: 0,
+            kind: error.kind.clone(),
+            suppressed: error.suppressed,
         }));
         self.errors_to_write = was_to_write;
     }
@@ -252,6 +309,8 @@ impl State {
             is_dirty: true,
             frozen: None,
             record_problems: Vec::new(),
+            tombstones: BTreeSet::new(),
+            too_large: BTreeSet::new(),
         }
     }
 
@@ -263,15 +322,22 @@ impl State {
 
     // === Records ===
 
-    /// Takes what was read. What is known here and was not read is unknown, not gone: it stays.
+    /// Takes what was read. What is known here and was not read is unknown, not gone: it stays, unless
+    /// its tombstone is there.
     pub(crate) fn load(
         &mut self,
         now: Time,
         wall_ms: u64,
         topologies: storm_cluster::Children<TopologyId, TopologyRecord>,
         mut assignments: storm_cluster::Children<TopologyId, AssignmentRecord>,
+        tombstones: BTreeSet<TopologyId>,
     ) {
         self.record_problems.clear();
+        self.too_large.clear();
+        self.tombstones = tombstones;
+        // A removal whose outcome was not known was carried out.
+        let gone = |id: &TopologyId| self.tombstones.contains(id) && !topologies.contains_key(id);
+        self.topologies.retain(|id, _| !gone(id));
         self.strangers.clear();
         self.is_dirty = true;
         for (id, topology) in &mut self.topologies {
@@ -338,6 +404,7 @@ impl State {
                 let record = Versioned { value: *record, version };
                 let id = record.value.id.clone();
                 let topology = self.topologies.entry(id).or_insert_with(|| Topology::new(record.clone()));
+                topology.is_record_gone = false;
                 topology.set_record(now, wall_ms, record);
             }
             Change::PutAssignment(id, assignment) => {
@@ -351,6 +418,7 @@ impl State {
             Change::Remove(tombstone) => {
                 self.topologies.remove(&tombstone.id);
                 self.liveness.forgive(&tombstone.id);
+                self.tombstones.insert(tombstone.id);
             }
         }
         self.is_dirty = true;
@@ -426,8 +494,10 @@ impl State {
         let before = worker.slot.replace((at, report.clone()));
         let was = before.map(|(_, before)| (before.problem, before.recent_failures)).unwrap_or_default();
         if !report.problem.is_empty() && was.0 != report.problem {
-            let is_told =
-                |error: &v1::ErrorReport| error.port == report.port && error.message == report.problem;
+            // Of what ended or did not start the supervisor tells in an error of its own.
+            let is_told = |error: &v1::ErrorReport| {
+                (&error.host, error.port) == (&host, report.port) && error.message.ends_with(&*report.problem)
+            };
             if !topology.errors.iter().any(is_told) {
                 topology.add_errors([v1::ErrorReport {
                     time_ms: wall_ms,
@@ -452,32 +522,27 @@ impl State {
     /// Takes a worker's report, whoever brought it.
     pub(crate) fn worker_reported(&mut self, at: Time, mut report: v1::WorkerReport) {
         let Some(Ok(slot)) = report.slot.clone().map(WorkerSlot::try_from) else { return };
-        self.liveness.worker_reported(at, &slot);
         let Some(topology) = self.topologies.get_mut(report.topology_id.as_str()) else { return };
         let incarnation = report.incarnation.map(Incarnation::from).unwrap_or_default();
         topology.add_errors(std::mem::take(&mut report.errors));
+        let figures = std::mem::take(&mut report.figures);
+        topology.take_figures(at, incarnation, report.uptime_ms, &figures);
         // Of a life that the newest assignment ended, too: it failed what it had when it left.
-        let moved = topology.moved.entry((slot.clone(), incarnation)).or_default();
-        moved.1 = moved.1.max(report.moved);
+        if report.moved > 0 {
+            let moved = topology.moved.entry((slot.clone(), incarnation)).or_default();
+            moved.1 = moved.1.max(report.moved);
+        }
         let Some(assignment) = topology.assignment.as_ref().map(|a| &a.value.assignment) else { return };
         if assignment.worker(&slot).is_none_or(|assigned| assigned.number != incarnation.number) {
             return;
         }
+        self.liveness.worker_reported(at, &slot);
         let worker = topology.workers.entry(slot.clone()).or_default();
         let order = |report: &v1::WorkerReport| {
             (report.incarnation.map(Incarnation::from).unwrap_or_default(), report.uptime_ms)
         };
         if worker.report.as_ref().is_some_and(|(_, last)| order(last) > order(&report)) {
             return;
-        }
-        let figures = std::mem::take(&mut report.figures);
-        if !figures.is_empty() {
-            match serde_json::from_slice::<Snapshot>(&figures) {
-                Ok(snapshot) => topology.keeper.observe(at, &snapshot),
-                Err(error) => {
-                    tracing::debug!(topology = report.topology_id, %error, "figures not understood");
-                }
-            }
         }
         let sign = Sign {
             incarnation,
@@ -486,6 +551,7 @@ impl State {
             is_quiet: report.is_quiet,
             sent: report.rows_sent,
             received: report.rows_received,
+            uptime: Duration::from_millis(report.uptime_ms),
         };
         let slots = assignment.workers.iter().map(|worker| &worker.slot);
         if matches!(topology.record.value.status, Status::Killed | Status::Rebalancing) {
@@ -503,6 +569,7 @@ impl State {
         for slot in self.used_slots().into_keys() {
             known.entry(slot.supervisor.clone()).or_default().push(slot);
         }
+        self.liveness.retain(&known);
         let verdict = self.liveness.look(now, &known);
         if verdict != self.verdict {
             if let Some(pause) = &verdict.pause

@@ -42,13 +42,19 @@ pub(crate) fn topology(name: &str, workers: u32) -> TopologyRecord {
         executors: BTreeMap::new(),
         owner: "me".to_owned(),
         launched_ms: 1_764_000_000_000,
-        binary: BinaryRecord { digest: "ab".repeat(32), file_name: name.to_owned(), size: 1 },
+        binary: BinaryRecord {
+            digest: "ab".repeat(32),
+            file_name: name.to_owned(),
+            size: 1,
+            ..BinaryRecord::default()
+        },
         arguments: vec![],
         config: BTreeMap::new(),
         spec_digest: storm_rpc::launch::spec_digest(&spec),
         spec,
         pending: None,
         assignment_number: 0,
+        assignment_version: 0,
         rebalances: 0,
         explanation: String::new(),
     }

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! daemon token    daemon.<HMAC(secret, "daemon")>
-//! worker token    worker.<topology id>.<number>.<restarts>.<HMAC(secret, "worker", id, number, restarts)>
+//! worker token    worker.<topology id, percent-encoded>.<number>.<restarts>.<HMAC(secret, "worker", id, number, restarts)>
 //! peer key        HMAC(secret, "peers", topology id)
 //! ```
 
@@ -68,7 +68,8 @@ impl Secret {
     pub fn worker_token(&self, topology: &TopologyId, incarnation: Incarnation) -> String {
         let Incarnation { number, restarts } = incarnation;
         let [n, r] = [number.to_string(), restarts.to_string()];
-        format!("worker.{topology}.{n}.{r}.{}", self.mac(&["worker", topology.as_str(), &n, &r]))
+        let id = encode(topology.as_str());
+        format!("worker.{id}.{n}.{r}.{}", self.mac(&["worker", topology.as_str(), &n, &r]))
     }
 
     /// The key that the workers of a topology show each other that they have.
@@ -80,11 +81,10 @@ impl Secret {
     /// a daemon.
     pub fn check(&self, token: Option<&str>) -> Option<Caller> {
         if let Some(rest) = token.and_then(|t| t.strip_prefix("worker.")) {
-            // Names have no dots.
             let mut parts = rest.split('.');
             let (topology, number, restarts) = (parts.next()?, parts.next()?, parts.next()?);
             let incarnation = Incarnation { number: number.parse().ok()?, restarts: restarts.parse().ok()? };
-            let topology = TopologyId::from(topology);
+            let topology = TopologyId::from(decode(topology)?);
             let right = self.worker_token(&topology, incarnation);
             let is_right = self.is_none() || is_same(token?, &right);
             return is_right.then_some(Caller::Worker { topology, incarnation });
@@ -104,6 +104,30 @@ impl Secret {
     }
 }
 
+/// A topology's id in letters that a header may have. A name may have others.
+fn encode(id: &str) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(id.len());
+    for byte in id.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => text.push(char::from(byte)),
+            _ => write!(text, "%{byte:02x}").expect("a string takes everything"),
+        }
+    }
+    text
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// Takes as long whether texts differ in the first letter or in the last.
 fn is_same(a: &str, b: &str) -> bool {
     a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
@@ -111,6 +135,8 @@ fn is_same(a: &str, b: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -126,6 +152,35 @@ mod tests {
         assert_eq!(secret.check(None), None);
         assert_eq!(secret.check(Some("")), None);
         assert_eq!(Secret::new("other").check(Some(&token)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_worker_is_known_by_its_token(topology: String, number: u64, restarts: u64) {
+            let (secret, topology) = (Secret::new("s3cret"), TopologyId::from(topology));
+            let incarnation = Incarnation { number, restarts };
+            let token = secret.worker_token(&topology, incarnation);
+            prop_assert_eq!(secret.check(Some(&token)), Some(Caller::Worker { topology, incarnation }));
+        }
+
+        #[test]
+        fn any_text_is_no_token(text in "(daemon|worker)?[.a-z0-9\\PC]*") {
+            prop_assert_eq!(Secret::new("s3cret").check(Some(&text)), None);
+            Secret::none().check(Some(&text));
+        }
+    }
+
+    #[test]
+    fn a_token_is_fit_for_a_header_whatever_the_topology_is_called() {
+        let secret = Secret::new("s3cret");
+        for name in ["wörter zählen-1-1764000000", "a.b%c-1-2", "単語-1-2", ""] {
+            let id = TopologyId::from(name);
+            let token = secret.worker_token(&id, Incarnation::default());
+            assert!(token.bytes().all(|byte| byte.is_ascii_graphic()), "{token}");
+            let worker = Caller::Worker { topology: id, incarnation: Incarnation::default() };
+            assert_eq!(secret.check(Some(&token)), Some(worker));
+        }
+        assert_eq!(secret.check(Some("worker.%é.1.0.x")), None);
     }
 
     #[test]

@@ -201,6 +201,11 @@ pub fn worker_state_name(number: i32) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+    use prost::Message as _;
+
     use super::*;
 
     fn assignment() -> Assignment {
@@ -238,5 +243,57 @@ mod tests {
             assert_eq!(status_of(v1::TopologyState::from(status) as i32), Ok(status));
         }
         assert!(status_of(0).is_err() && status_of(99).is_err());
+    }
+
+    /// An assignment as it may come; most are right.
+    fn message() -> impl Strategy<Value = v1::Assignment> {
+        let executor = (any::<String>(), 0..5_u32, prop_oneof![9 => 3..9_u32, 1 => any::<u32>()])
+            .prop_map(|(component, first_task, last_task)| v1::Executor { component, first_task, last_task });
+        let port = prop_oneof![9 => 1..=65_535_u32, 1 => any::<u32>()];
+        let slot = (any::<String>(), port).prop_map(|(supervisor_id, port)| v1::Slot { supervisor_id, port });
+        let slot = option::weighted(0.95, slot);
+        let worker = (slot, any::<String>(), any::<u64>(), vec(executor, 0..3)).prop_map(
+            |(slot, host, number, executors)| v1::WorkerAssignment { slot, host, number, executors },
+        );
+        (any::<String>(), any::<u64>(), vec(worker, 0..3))
+            .prop_map(|(topology_id, version, workers)| v1::Assignment { topology_id, version, workers })
+    }
+
+    proptest! {
+        #[test]
+        fn any_assignment_is_refused_or_sent_as_it_came(message in message()) {
+            if let Ok((topology, taken)) = <(TopologyId, Assignment)>::try_from(message.clone()) {
+                prop_assert_eq!(v1::Assignment::from((&topology, &taken)), message);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_a_conversion_panic(
+            message in message(),
+            changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            noise in vec(any::<u8>(), 0..100),
+        ) {
+            let mut bytes = message.encode_to_vec();
+            for (at, byte) in changes {
+                if !bytes.is_empty() {
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                }
+            }
+            for bytes in [bytes, noise] {
+                v1::Assignment::decode(&bytes[..]).map(<(TopologyId, Assignment)>::try_from).ok();
+                v1::WorkerAssignment::decode(&bytes[..]).map(WorkerAssignment::try_from).ok();
+                v1::Executor::decode(&bytes[..]).map(AssignedExecutor::try_from).ok();
+                v1::Slot::decode(&bytes[..]).map(WorkerSlot::try_from).ok();
+            }
+        }
+
+        #[test]
+        fn any_number_is_a_state_or_none(number: i32) {
+            worker_state_name(number);
+            if let Ok(status) = status_of(number) {
+                prop_assert_eq!(v1::TopologyState::from(status) as i32, number);
+            }
+        }
     }
 }

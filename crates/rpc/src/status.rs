@@ -164,6 +164,14 @@ impl CallError {
         )
     }
 
+    /// The leader waits for ZooKeeper, and has no time.
+    pub fn busy() -> CallError {
+        CallError::new(ErrorCode::Unreachable, "the leader is busy: ZooKeeper does not answer it in time")
+            .advise(
+                "try again in a few seconds; if it stays so, look at ZooKeeper: `storm-rs health zookeeper`",
+            )
+    }
+
     /// The secret is missing or another one.
     pub fn not_authenticated() -> CallError {
         CallError::new(ErrorCode::NotAuthenticated, "the call does not show the secret of this cluster")
@@ -268,6 +276,8 @@ fn unescape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -278,6 +288,24 @@ mod tests {
         }
         let plain = CallError::other("why");
         assert_eq!(CallError::from(Status::from(plain.clone())), plain);
+    }
+
+    proptest! {
+        #[test]
+        fn any_advice_survives_the_wire(message: String, advice: String) {
+            let error = CallError::other(message).advise(advice);
+            prop_assert_eq!(CallError::from(Status::from(error.clone())), error);
+        }
+
+        #[test]
+        fn advice_of_others_is_taken_as_it_is(text in "[ -~%]*|[%0-9a-f]{0,12}") {
+            let mut metadata = MetadataMap::new();
+            metadata.insert(ERROR_KEY, AsciiMetadataValue::try_from(&text).unwrap());
+            metadata.insert(ADVICE_KEY, AsciiMetadataValue::try_from(&text).unwrap());
+            let error = CallError::from(Status::with_metadata(Code::Internal, "why", metadata));
+            prop_assert_eq!(error.message, "why");
+            prop_assert!(text.contains('%') || error.advice == text);
+        }
     }
 
     #[test]

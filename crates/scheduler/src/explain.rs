@@ -24,7 +24,11 @@ pub(crate) fn explain(
     let asked = topology.workers.max(1);
     let workers = placed.values().collect::<BTreeSet<_>>().len();
     let waiting = executors - placed.len();
-    let mut counts = format!("{workers} of {} placed", count(asked, "worker"));
+    let more = u32::try_from(workers).unwrap_or(u32::MAX).saturating_sub(asked);
+    let mut counts = match more {
+        0 => format!("{workers} of {} placed", count(asked, "worker")),
+        more => format!("{} placed, {more} more than asked for", count(asked + more, "worker")),
+    };
     if waiting > 0 {
         counts += ", ";
         counts += &count(waiting, "executor");
@@ -132,6 +136,12 @@ mod tests {
             not on host-f (built for aarch64)
         "#]]
         .assert_eq(&(text.replace("; ", ";\n") + "\n"));
+    }
+
+    #[test]
+    fn more_workers_than_asked_for_are_no_riddle() {
+        let topology = TopologyView { current: at(&[("a:1", 1..=1), ("a:2", 2..=2)]), ..topology("t", 1, 2) };
+        check(&cluster(&[("a", 2)]), &topology, expect!["2 workers placed, 1 more than asked for"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use storm_model::TopologySpec;
 use storm_rpc::launch::{CONTRACT, WorkerFile, spec_digest};
 use storm_topology::Topology;
 
@@ -60,19 +61,61 @@ pub(crate) fn run(path: &Path, mut topology: Topology) -> Result<ExitCode, Box<d
     let settings = configure(&mut topology, &config).map_err(WorkerModeError::from)?;
     let found = spec_digest(&topology.spec);
     if found != file.spec_digest {
-        let now = serde_json::to_string_pretty(&topology.spec)?;
+        let now = serde_json::to_string_pretty(&to_be_shown(&topology.spec))?;
         return Err(WorkerModeError::Different { found, wanted: file.spec_digest, now }.into());
     }
     for (component, executors) in &file.executors {
         if let Some(spec) = topology.spec.components.get_mut(component.as_str()) {
-            spec.executors = *executors;
+            // As Nimbus counts them: no executor is without a task.
+            spec.executors = (*executors).clamp(1, spec.tasks.max(1));
         }
     }
     Ok(storm_worker::run(file, topology, settings)?)
+}
+
+/// A specification for a log that many may read: keys of the user's own may hold passwords, so their values
+/// are left out.
+fn to_be_shown(spec: &TopologySpec) -> TopologySpec {
+    let mut spec = spec.clone();
+    let configs = spec.components.values_mut().map(|component| &mut component.config);
+    for (key, value) in configs.chain([&mut spec.config]).flatten() {
+        if !key.starts_with("topology.") {
+            *value = "(not shown)".into();
+        }
+    }
+    spec
 }
 
 fn read(path: &Path) -> Result<WorkerFile, WorkerModeError> {
     let error = |reason: String| WorkerModeError::File { path: path.to_owned(), reason };
     let text = std::fs::read(path).map_err(|e| error(e.to_string()))?;
     serde_json::from_slice(&text).map_err(|e| error(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use storm_model::{ComponentKind, ComponentSpec};
+
+    use super::*;
+
+    #[test]
+    fn values_of_users_are_not_shown() {
+        let config = |key: &str, value: &str| [(key.to_owned(), value.into())].into();
+        let component = ComponentSpec {
+            kind: ComponentKind::Bolt,
+            executors: 1,
+            tasks: 1,
+            tasks_fixed: false,
+            outputs: Vec::new(),
+            inputs: Vec::new(),
+            config: config("store.password", "secret"),
+        };
+        let spec = TopologySpec {
+            components: [("store".into(), component)].into(),
+            config: config("topology.version", "7"),
+        };
+        let shown = serde_json::to_string(&to_be_shown(&spec)).unwrap();
+        assert!(shown.contains("store.password") && !shown.contains("secret"), "{shown}");
+        assert!(shown.contains(r#""topology.version":"7""#), "{shown}");
+    }
 }

@@ -19,8 +19,14 @@ pub struct Topology {
     pub id: TopologyId,
     /// Its name.
     pub name: String,
-    /// What it is meant to do.
+    /// What it is meant to do, once the assignment that this goes with is known: see [`Topology::state`].
     pub status: Status,
+    /// The version of that assignment.
+    #[serde(default)]
+    pub status_since: u64,
+    /// What it was meant to do before, as far as that was known.
+    #[serde(default)]
+    pub former_status: Option<Status>,
     /// Its code.
     pub binary: BinaryRecord,
     /// What the binary is started with.
@@ -42,6 +48,8 @@ impl Topology {
             id: record.id.clone(),
             name: record.name.clone(),
             status: record.status,
+            status_since: record.assignment_version,
+            former_status: None,
             binary: record.binary.clone(),
             arguments: record.arguments.clone(),
             config: record.config.clone(),
@@ -49,6 +57,13 @@ impl Topology {
             executors: record.executors.clone(),
             assignment: None,
         }
+    }
+
+    /// What its workers are to do now. Record and assignment are written together but read one after
+    /// the other: workers that a new assignment ends must not begin to emit again before they know it.
+    pub fn state(&self) -> Option<Status> {
+        let version = self.assignment.as_ref().map_or(0, |assignment| assignment.version);
+        if version < self.status_since { self.former_status } else { Some(self.status) }
     }
 
     /// Patience with a silent worker of it, in milliseconds.
@@ -119,6 +134,10 @@ impl Assignments {
             Some(old) => old.assignment.clone(),
             None => self.early.remove(&record.id),
         };
+        if let Some(old) = &old {
+            let is_as_before = (old.status, old.status_since) == (topology.status, topology.status_since);
+            topology.former_status = if is_as_before { old.former_status } else { old.state() };
+        }
         if old.is_some_and(|old| *old == topology) {
             return false;
         }
@@ -226,7 +245,9 @@ mod tests {
             id: id.into(),
             name: id.to_owned(),
             status: Status::Active,
-            binary: BinaryRecord { digest: "d".to_owned(), file_name: "f".to_owned(), size: 1 },
+            status_since: 0,
+            former_status: None,
+            binary: BinaryRecord { digest: "d".to_owned(), size: 1, ..BinaryRecord::default() },
             arguments: Vec::new(),
             config: ConfigMap::from([("topology.worker.timeout.secs".to_owned(), 30.into())]),
             spec_digest: String::new(),
@@ -287,6 +308,44 @@ mod tests {
         known.take_tombstone(&"a".into());
         assert_eq!(known.verdict(6700, Some(&work)), Verdict::Withdraw);
         assert!(!known.take_assignment(&"a".into(), &assignment(3, &[("me", 6700, 3)])));
+    }
+
+    #[test]
+    fn a_state_counts_when_its_assignment_is_known() {
+        let spec = storm_model::TopologySpec::default();
+        let record = |status, assignment_version| TopologyRecord {
+            id: "a".into(),
+            name: "a".to_owned(),
+            status,
+            previous_status: None,
+            workers: 1,
+            executors: BTreeMap::new(),
+            owner: String::new(),
+            launched_ms: 0,
+            binary: BinaryRecord::default(),
+            arguments: Vec::new(),
+            config: ConfigMap::new(),
+            spec: spec.clone(),
+            spec_digest: String::new(),
+            pending: None,
+            assignment_number: 1,
+            assignment_version,
+            rebalances: 0,
+            explanation: String::new(),
+        };
+        let mut known = known();
+        let state = |known: &Assignments| known.topology(&"a".into()).unwrap().state();
+        assert!(known.take_record(&record(Status::Rebalancing, 1)));
+        assert_eq!(state(&known), Some(Status::Rebalancing));
+        // The end of the rebalance is read before the assignment that was written with it.
+        assert!(known.take_record(&record(Status::Active, 2)));
+        assert!(!known.take_record(&record(Status::Active, 2)));
+        assert_eq!(state(&known), Some(Status::Rebalancing));
+        assert!(known.take_assignment(&"a".into(), &assignment(2, &[("other", 6701, 3)])));
+        assert_eq!(state(&known), Some(Status::Active));
+        let mut new = Assignments::new("me".into(), [], 0);
+        new.take_record(&record(Status::Active, 2));
+        assert_eq!(state(&new), None, "nothing is known of before");
     }
 
     #[test]

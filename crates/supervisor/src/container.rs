@@ -4,6 +4,7 @@
 //! program runs, which is nothing for a thread that serves others.
 #![allow(unsafe_code, reason = "what happens between fork and exec is unsafe by nature; see `start`")]
 
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::process::CommandExt as _;
@@ -14,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use storm_config::keys;
 use tokio::sync::oneshot;
 
 use crate::logs;
@@ -113,6 +115,9 @@ fn start(launch: &Launch) -> Answer {
     let log = OpenOptions::new().append(true).create(true).open(&launch.log)?;
     let log_start = log.metadata()?.len();
     let mut command = Command::new(&launch.executable);
+    for (variable, _) in std::env::vars_os().filter(|(name, _)| is_withheld(name)) {
+        command.env_remove(variable);
+    }
     command
         .arg0(&launch.name)
         .args(&launch.arguments)
@@ -135,6 +140,13 @@ fn start(launch: &Launch) -> Answer {
             Err(io::Error::other("/proc does not show the process: is it mounted?"))
         }
     }
+}
+
+/// Whether a variable of this supervisor is none of a worker's business: a key of the cluster's configuration,
+/// which may be a secret, or one of ours. The directory of `dev` stays: it is how `dev` finds what is left of it.
+fn is_withheld(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    keys::find_variable(name).is_some() || (name.starts_with("STORM_RS_") && name != "STORM_RS_DEV")
 }
 
 /// Whether somebody has ended it from outside: then its last words say nothing.
@@ -164,6 +176,16 @@ mod tests {
     use super::*;
     use crate::process;
 
+    #[test]
+    fn what_the_supervisor_was_told_is_none_of_a_workers_business() {
+        for name in ["STORM_ZOOKEEPER_AUTH_PAYLOAD", "STORM_CLUSTER_SECRET_FILE", "STORM_RS_MODE"] {
+            assert!(is_withheld(OsStr::new(name)), "{name}");
+        }
+        for name in ["PATH", "HOME", "RUST_LOG", "STORM_RS_DEV", "STORMY"] {
+            assert!(!is_withheld(OsStr::new(name)), "{name}");
+        }
+    }
+
     #[tokio::test]
     async fn a_process_has_its_name_its_session_and_its_files() {
         let directory = tempfile::tempdir().unwrap();
@@ -192,8 +214,9 @@ mod tests {
         };
         tokio::time::timeout(std::time::Duration::from_secs(20), written).await.unwrap();
         // A supervisor that did not write down the pid finds it nevertheless.
-        assert_eq!(process::find_by_variable("FILE_OF_WORKER", &worker_file), Some(started.clone()));
-        assert_eq!(process::find_by_variable("FILE_OF_WORKER", &directory.path().join("b")), None);
+        let found = process::find_by_variable("FILE_OF_WORKER", directory.path());
+        assert_eq!(found, [(worker_file, started.clone())]);
+        assert_eq!(process::find_by_variable("FILE_OF_WORKER", &directory.path().join("b")), []);
 
         assert!(started.signal_group(Signal::SIGTERM));
         started.ended().await;

@@ -8,12 +8,18 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::process::Command;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, Command};
 
 use crate::container;
+
+/// Bytes of what a script prints that are kept.
+const TOLD: u64 = 4 << 10;
+/// After a script's end its output is read for so long: what it has left running may hold the pipe.
+const READ_WITHIN: Duration = Duration::from_millis(100);
 
 /// How the health of the machine is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,11 +60,11 @@ fn is_executable(path: &Path) -> bool {
 
 async fn run(script: &Path, options: &HealthOptions) -> Option<String> {
     match tokio::time::timeout(options.timeout, output(script)).await {
-        Ok(Ok(output)) if output.status.success() => None,
-        Ok(Ok(output)) => {
-            let text = String::from_utf8_lossy(&output.stdout);
+        Ok(Ok((status, _))) if status.success() => None,
+        Ok(Ok((status, told))) => {
+            let text = String::from_utf8_lossy(&told);
             let line: String = text.lines().next().unwrap_or_default().chars().take(200).collect();
-            Some(format!("{}: {line}", container::describe(output.status)))
+            Some(format!("{}: {line}", container::describe(status)))
         }
         Ok(Err(error)) => Some(format!("cannot be run: {error}")),
         Err(_) if options.fail_on_timeouts => Some(format!("took more than {:?}", options.timeout)),
@@ -66,21 +72,43 @@ async fn run(script: &Path, options: &HealthOptions) -> Option<String> {
     }
 }
 
-async fn output(script: &Path) -> io::Result<Output> {
+async fn output(script: &Path) -> io::Result<(ExitStatus, Vec<u8>)> {
     let mut tries = 0;
     loop {
         let mut command = Command::new(script);
         command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-        match command.output().await {
+        match command.spawn() {
             Err(error)
                 if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < container::BUSY_TRIES =>
             {
                 tries += 1;
                 tokio::time::sleep(container::BUSY_PAUSE).await;
             }
-            output => return output,
+            child => return output_of(child?).await,
         }
     }
+}
+
+/// Waits for a script. Whatever it has started and left behind is not waited for, and of what it prints only
+/// the beginning is kept.
+async fn output_of(mut child: Child) -> io::Result<(ExitStatus, Vec<u8>)> {
+    let mut stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    let mut told = Vec::new();
+    let status = {
+        let reading = async {
+            let head = (&mut stdout).take(TOLD).read_to_end(&mut told).await;
+            head.and(tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await).ok();
+        };
+        tokio::pin!(reading);
+        tokio::select! {
+            status = child.wait() => {
+                tokio::time::timeout(READ_WITHIN, &mut reading).await.ok();
+                status
+            }
+            () = &mut reading => child.wait().await,
+        }
+    };
+    Ok((status?, told))
 }
 
 #[cfg(test)]
@@ -108,6 +136,11 @@ mod tests {
         assert_eq!(check(&options).await, "");
         script("c", "echo disk is full; exit 3", 0o755);
         assert_eq!(check(&options).await, "health check c has ended with exit code 3: disk is full");
+        std::fs::remove_file(directory.path().join("c")).unwrap();
+        script("c", "sleep 3 & echo oh; exit 4", 0o755);
+        assert_eq!(check(&options).await, "health check c has ended with exit code 4: oh");
+        script("c", "yes no | head -c 300000; exit 5", 0o755);
+        assert_eq!(check(&options).await, "health check c has ended with exit code 5: no");
         std::fs::remove_file(directory.path().join("c")).unwrap();
         script("d", "exec sleep 1000", 0o755);
         options.timeout = Duration::from_millis(300);

@@ -16,7 +16,12 @@
 //!                  /workers-artifacts     <topology id>/<port>/worker.log; see `logs`
 //! ```
 //!
-//! Modules in reading order: what should run; one slot, and what its states mean; what is kept; binaries,
+//! A topology that is absent from ZooKeeper without a tombstone is left running, and `storm-rs health supervisor`
+//! says so. That is also what happens to a supervisor that was away for so long that the tombstone has come
+//! and gone (Nimbus keeps them for 30 days). Whoever knows that it was killed stops the supervisor, ends the
+//! worker's process, removes `state/topologies/<id>.json` and `state/slots/<port>.json`, and starts it again.
+//!
+//! Modules in reading order: what should run; one slot, and what its states mean; what is kept; peers, binaries,
 //! processes and their logs; the one task that owns all slots; what Nimbus is told; what is served.
 
 mod error;
@@ -25,6 +30,7 @@ pub mod assignments;
 pub mod slot;
 pub mod process;
 mod local_state;
+mod peers;
 mod localizer;
 mod container;
 mod logs;
@@ -41,9 +47,7 @@ use std::time::{Duration, SystemTime};
 use storm_cluster::{Cluster, SupervisorRecord};
 use storm_model::SupervisorId;
 use storm_rpc::client::{MAX_MESSAGE_BYTES, Token};
-use storm_rpc::nimbus_client::Patience;
 use storm_rpc::v1::supervisor_server::SupervisorServer;
-use storm_rpc::{Nimbuses, Secret};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -51,12 +55,13 @@ use tokio_stream::wrappers::TcpListenerStream;
 
 pub use error::SupervisorError;
 pub use health::HealthOptions;
-pub use logs::Limit as LogLimit;
+pub use logs::{Keep as LogKeep, Limit as LogLimit};
 pub use options::Options;
 
 use container::Spawner;
 use local_state::LocalState;
 use localizer::Localizer;
+use peers::Peers;
 use report::Outbox;
 use service::Service;
 use slots::{MESSAGES, Parts, Slots};
@@ -101,9 +106,8 @@ impl Supervisor {
         let broken = |source| SupervisorError::LocalDir { path: options.local_dir.clone(), source };
         let state = Arc::new(LocalState::open(&home.join("state"))?);
         let id = state.supervisor_id().map_err(broken)?;
-        let nimbuses = nimbuses(&options.nimbus_addresses, &options.secret)?;
-        let localizer = Localizer::open(home.join("blobs"), nimbuses.clone()).map_err(broken)?;
-        let localizer = Arc::new(localizer);
+        let peers = Peers::new(id.clone(), Token::daemon(&options.secret), &options.nimbus_addresses);
+        let peers = Arc::new(peers.map_err(|error| SupervisorError::BadOption(error.message))?);
         let spawner = Spawner::new().map_err(broken)?;
 
         let address = format!("{}:{}", options.bind, options.rpc_port);
@@ -111,22 +115,26 @@ impl Supervisor {
         let listener = TcpListener::bind(&address).await.map_err(unbound)?;
         let rpc_port = listener.local_addr().map_err(unbound)?.port();
         let cluster = Cluster::start(options.zookeeper.clone())?;
+        let localizer = Localizer::open(home.join("blobs"), Arc::clone(&peers), Some(cluster.clone()));
+        let localizer = Arc::new(localizer.map_err(broken)?);
         let registration =
             cluster.register(&cluster.paths().supervisor(&id), &record(&options, &id, rpc_port));
 
         let outbox = Arc::new(Outbox::default());
         let (messages, mut received) = mpsc::channel(MESSAGES);
-        let mut slots = Slots::new(Parts {
+        let slots = Slots::new(Parts {
             id: id.clone(),
             rpc_port,
             state,
             cluster: cluster.clone(),
             localizer: Arc::clone(&localizer),
+            peers: Arc::clone(&peers),
             spawner,
             outbox: Arc::clone(&outbox),
             messages: messages.clone(),
             options: options.clone(),
         });
+        let mut slots = slots.await;
         let service = Service {
             secret: options.secret.clone(),
             messages,
@@ -144,8 +152,10 @@ impl Supervisor {
             let serving = serve(service, listener, async move {
                 closed.await.ok();
             });
-            let reporting = report::report_for_ever(&outbox, name.as_str(), &nimbuses, options.report_every);
+            let reporting = report::report_for_ever(&outbox, name.as_str(), &peers, options.report_every);
             let checking = check_health(&outbox, &options.health);
+            let neighbours = cluster.clone();
+            let following = peers.follow(&neighbours);
             let ending = async {
                 // Dropped counts as stopped: but then this task is, too.
                 let mut shutdown = Box::pin(async { drop((&mut stopped).await) });
@@ -161,7 +171,7 @@ impl Supervisor {
                 closing.send(()).ok();
             };
             let working = async {
-                tokio::join!(reporting, checking);
+                tokio::join!(reporting, checking, following);
             };
             tokio::pin!(serving, ending, working);
             tokio::select! {
@@ -223,14 +233,6 @@ fn check(options: &Options) -> Result<(), SupervisorError> {
         return bad("'supervisor.slots.ports' has the port of 'supervisor.thrift.port': take another one");
     }
     Ok(())
-}
-
-/// Each Nimbus by itself, asked once: who asks turns to the next one.
-fn nimbuses(addresses: &[String], secret: &Secret) -> Result<Vec<Nimbuses>, SupervisorError> {
-    let token = Token::daemon(secret);
-    let patience = Patience { unheard: Duration::ZERO, heard: Duration::ZERO };
-    let nimbuses = addresses.iter().map(|address| Nimbuses::new([address], &token, patience));
-    nimbuses.collect::<Result<_, _>>().map_err(|error| SupervisorError::BadOption(error.message))
 }
 
 fn record(options: &Options, id: &SupervisorId, rpc_port: u16) -> SupervisorRecord {

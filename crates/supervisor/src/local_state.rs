@@ -9,7 +9,9 @@
 //! ```
 //!
 //! Each file is written beside its place, brought to disk and renamed, before anything else may depend
-//! on it: it is the old one or the new one, whatever happens.
+//! on it: it is the old one or the new one, whatever happens. One that cannot be read all the same is kept
+//! aside as `<name>.broken`, and people are told. The files hold configuration of topologies, so they are for
+//! their owner alone.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -54,11 +56,19 @@ impl LocalState {
     /// The id of this supervisor; made at the first call.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be read or written. A new one for one that cannot be read would give up the workers.
     pub(crate) fn supervisor_id(&self) -> io::Result<SupervisorId> {
         let path = self.directory.join("supervisor-id");
-        if let Some(id) = read_line(&path) {
-            return Ok(SupervisorId::from(id));
+        match fs::read_to_string(&path) {
+            Ok(id) if !id.trim().is_empty() && is_file_name(id.trim()) => {
+                return Ok(SupervisorId::from(id.trim()));
+            }
+            Ok(_) => {
+                let text = format!("{} holds no id: restore it, or remove it for a new one", path.display());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
         let bytes: [u8; 16] = StdRng::from_os_rng().random();
         let id = storm_rpc::launch::hex(&bytes);
@@ -79,8 +89,8 @@ impl LocalState {
         write_file(&self.directory.join("cluster-id"), id.as_bytes(), 0o644)
     }
 
-    /// What was kept of each slot.
-    pub(crate) fn slots(&self) -> BTreeMap<u16, Kept> {
+    /// What was kept of each slot; a file that cannot be read is put aside, and its error told.
+    pub(crate) fn slots(&self) -> BTreeMap<u16, Result<Kept, Broken>> {
         self.records("slots").filter_map(|(name, kept)| Some((name.parse().ok()?, kept))).collect()
     }
 
@@ -92,9 +102,9 @@ impl LocalState {
         write_json(&self.directory.join(format!("slots/{port}.json")), kept)
     }
 
-    /// The topologies that were kept.
-    pub(crate) fn topologies(&self) -> impl Iterator<Item = Topology> {
-        self.records("topologies").map(|(_, topology)| topology)
+    /// The topologies that were kept, as [`LocalState::slots`].
+    pub(crate) fn topologies(&self) -> Vec<Result<Topology, Broken>> {
+        self.records("topologies").map(|(_, topology)| topology).collect()
     }
 
     /// Keeps a topology.
@@ -114,21 +124,29 @@ impl LocalState {
         self.directory.join(format!("topologies/{id}.json"))
     }
 
-    fn records<T: DeserializeOwned>(&self, inner: &str) -> impl Iterator<Item = (String, T)> + use<T> {
+    fn records<T: DeserializeOwned>(
+        &self,
+        inner: &str,
+    ) -> impl Iterator<Item = (String, Result<T, Broken>)> + use<T> {
         let entries = fs::read_dir(self.directory.join(inner)).into_iter().flatten().flatten();
         entries.filter_map(|entry| {
             let path = entry.path();
             let name = path.file_name()?.to_str()?.strip_suffix(".json")?.to_owned();
-            match fs::read(&path).map_err(serde_json::Error::io).and_then(|b| serde_json::from_slice(&b)) {
-                Ok(record) => Some((name, record)),
-                Err(error) => {
-                    tracing::error!(path = %path.display(), %error, "cannot read what was kept");
-                    None
-                }
-            }
+            let read = fs::read(&path).map_err(serde_json::Error::io);
+            let record = read.and_then(|bytes| serde_json::from_slice(&bytes)).map_err(|error| {
+                let aside = path.with_extension("json.broken");
+                fs::rename(&path, &aside).ok();
+                tracing::error!(path = %path.display(), %error, "cannot read what was kept; put aside");
+                Broken(format!("cannot read {} (kept aside as .broken): {error}", path.display()))
+            });
+            Some((name, record))
         })
     }
 }
+
+/// A file that cannot be read: which and why, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Broken(pub(crate) String);
 
 fn read_line(path: &Path) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
@@ -136,7 +154,7 @@ fn read_line(path: &Path) -> Option<String> {
 }
 
 fn write_json(path: &Path, record: &impl Serialize) -> io::Result<()> {
-    write_file(path, &serde_json::to_vec_pretty(record)?, 0o644)
+    write_file(path, &serde_json::to_vec_pretty(record)?, 0o600)
 }
 
 /// Puts a file in its place as a whole, and onto the disk.
@@ -178,12 +196,36 @@ mod tests {
     }
 
     #[test]
-    fn slots_come_back_and_what_is_broken_is_passed_over() {
+    fn slots_come_back_and_what_is_broken_is_told() {
         let directory = tempfile::tempdir().unwrap();
         let state = LocalState::open(directory.path()).unwrap();
         state.save_slot(6700, &Kept::default()).unwrap();
         fs::write(directory.path().join("slots/6701.json"), "{").unwrap();
-        assert_eq!(state.slots(), BTreeMap::from([(6700, Kept::default())]));
+        let slots = state.slots();
+        assert_eq!(slots[&6700], Ok(Kept::default()));
+        assert!(slots[&6701].as_ref().is_err_and(|broken| broken.0.contains("slots/6701.json")));
+        assert!(directory.path().join("slots/6701.json.broken").exists());
+        assert_eq!(state.slots().into_keys().collect::<Vec<_>>(), [6700]);
+    }
+
+    #[test]
+    fn what_is_kept_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let state = LocalState::open(directory.path()).unwrap();
+        state.save_slot(6700, &Kept::default()).unwrap();
+        let mode = fs::metadata(directory.path().join("slots/6700.json")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn an_id_that_cannot_be_read_is_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = LocalState::open(directory.path()).unwrap();
+        for text in ["", " \n", "a/b"] {
+            fs::write(directory.path().join("supervisor-id"), text).unwrap();
+            assert!(state.supervisor_id().is_err(), "{text:?}");
+        }
     }
 
     #[test]

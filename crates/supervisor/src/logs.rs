@@ -4,20 +4,22 @@
 //! `worker.log.1` (the newest) to `worker.log.3`. Before a start, when nobody has the file open, it is
 //! renamed. While a worker runs it is copied and then emptied: the worker goes on at the new end. What
 //! it writes between the last look at the copy and the cut, some microseconds, is lost; the
-//! alternative, a pipe, would tie the worker to this supervisor.
+//! alternative, a pipe, would tie the worker to this supervisor. Of a log that grew far beyond its limit
+//! from one look to the next only the end is copied.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Bytes of a log that are read at once.
 const READ_AT_ONCE: u64 = 1 << 20;
 /// A line is cut there: whoever logs without ever ending a line does not fill our memory.
 const MAX_LINE: usize = 64 << 10;
 /// Where the last words of a process are looked for: so many bytes from the end.
-const LAST_WORDS: u64 = 4 << 10;
+const LAST_WORDS: u64 = 64 << 10;
 /// They are cut there.
 const LAST_WORDS_CHARS: usize = 300;
 
@@ -63,9 +65,13 @@ pub(crate) fn rotate_open(log: &Path, limit: Limit) -> io::Result<()> {
         make_room(log, limit.keep)?;
         let mut source = File::open(log)?;
         let mut copy = File::create(numbered(log, 1))?;
-        // The second pass takes what came during the first, which takes long.
-        for _ in 0..2 {
-            io::copy(&mut source, &mut copy)?;
+        let size = source.metadata()?.len();
+        let start = if size > limit.bytes.saturating_mul(2) { size - limit.bytes } else { 0 };
+        source.seek(SeekFrom::Start(start))?;
+        // The second pass takes what came during the first, which takes long. Both are bounded, for a worker
+        // may write faster than it is copied.
+        for most in [size - start, limit.bytes] {
+            io::copy(&mut (&source).take(most), &mut copy)?;
         }
     }
     OpenOptions::new().write(true).open(log)?.set_len(0)
@@ -85,6 +91,57 @@ fn numbered(log: &Path, number: u32) -> PathBuf {
     let mut name = log.as_os_str().to_owned();
     name.push(format!(".{number}"));
     name.into()
+}
+
+/// Which logs of former workers are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// All logs together may have so many bytes; beyond that the oldest go.
+    pub bytes: u64,
+    /// Those that nobody has written to for so long go in any case.
+    pub age: Option<Duration>,
+    /// How often that is looked at.
+    pub look_every: Duration,
+}
+
+/// Removes logs of workers that are not `in_use`: those that are too old, and the oldest where all together
+/// are too large.
+pub(crate) fn clean(artifacts: &Path, in_use: &BTreeSet<(String, u16)>, keep: Keep, now: SystemTime) {
+    let mut total = 0;
+    let mut unused = Vec::new();
+    for id in entries(artifacts) {
+        for port in entries(&artifacts.join(&id)).filter_map(|name| name.parse::<u16>().ok()) {
+            let directory = artifacts.join(&id).join(port.to_string());
+            let files = entries(&directory).filter_map(|name| fs::metadata(directory.join(name)).ok());
+            let (mut bytes, mut written) = (0, SystemTime::UNIX_EPOCH);
+            for file in files {
+                bytes += file.len();
+                written = written.max(file.modified().unwrap_or(now));
+            }
+            total += bytes;
+            if !in_use.contains(&(id.clone(), port)) {
+                unused.push((written, bytes, directory));
+            }
+        }
+    }
+    unused.sort();
+    for (written, bytes, directory) in unused {
+        let age = now.duration_since(written).unwrap_or_default();
+        if total <= keep.bytes && keep.age.is_none_or(|most| age <= most) {
+            break;
+        }
+        match fs::remove_dir_all(&directory) {
+            Ok(()) => {
+                total = total.saturating_sub(bytes);
+                tracing::info!(directory = %directory.display(), bytes, ?age, "old logs removed");
+            }
+            Err(error) => {
+                tracing::warn!(directory = %directory.display(), %error, "cannot remove old logs");
+            }
+        }
+        // The topology's own, if that was its last port here.
+        directory.parent().map(fs::remove_dir);
+    }
 }
 
 fn size_of(log: &Path) -> u64 {
@@ -185,8 +242,8 @@ pub(crate) fn tail(log: &Path, count: usize, grep: &str) -> io::Result<(Vec<Stri
 }
 
 /// The last line that says something, of what was written from `start` on: what a process said before
-/// it ended.
-pub(crate) fn last_words(log: &Path, start: u64) -> Option<String> {
+/// it ended. One that `says_why` has ended by an error of its own, which may have many lines: the first counts.
+pub(crate) fn last_words(log: &Path, start: u64, says_why: bool) -> Option<String> {
     let mut file = File::open(log).ok()?;
     let size = file.metadata().ok()?.len();
     // It was rotated meanwhile when it is shorter.
@@ -197,7 +254,9 @@ pub(crate) fn last_words(log: &Path, start: u64) -> Option<String> {
     let text = String::from_utf8_lossy(&bytes);
     // A panic ends with a note on backtraces.
     let says_something = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
-    let line = text.lines().rev().find(says_something)?;
+    let is_why = |line: &&str| line.starts_with("error: ") || line.contains("panicked at ");
+    let why = text.lines().rev().find(is_why).filter(|line| says_why && line.starts_with("error: "));
+    let line = why.or_else(|| text.lines().rev().find(says_something))?;
     Some(line.trim().chars().take(LAST_WORDS_CHARS).collect())
 }
 
@@ -269,6 +328,52 @@ mod tests {
     }
 
     #[test]
+    fn of_a_log_that_grew_far_too_large_the_end_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("worker.log");
+        fs::write(&log, "0123456789".repeat(100)).unwrap();
+        rotate_open(&log, Limit { bytes: 20, keep: 2 }).unwrap();
+        assert_eq!(fs::read_to_string(numbered(&log, 1)).unwrap(), "01234567890123456789");
+        assert_eq!(size_of(&log), 0);
+    }
+
+    #[test]
+    fn old_logs_go_by_age_and_by_size_but_none_that_is_in_use() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |id: &str, port: u16, bytes: usize, age_secs: u64| {
+            let log = path(directory.path(), id, port);
+            fs::create_dir_all(log.parent().unwrap()).unwrap();
+            fs::write(&log, vec![b'x'; bytes]).unwrap();
+            let written = SystemTime::now() - Duration::from_secs(age_secs);
+            File::options().write(true).open(&log).unwrap().set_modified(written).unwrap();
+        };
+        let all = || {
+            let ids = entries(directory.path());
+            let ports = |id: String| {
+                let ports: Vec<_> = entries(&directory.path().join(&id)).collect();
+                ports.into_iter().map(move |port| format!("{id}:{port}"))
+            };
+            let mut all: Vec<_> = ids.flat_map(ports).collect();
+            all.sort();
+            all
+        };
+        write("used-1-1", 6700, 100, 900);
+        write("old-2-1", 6700, 10, 900);
+        write("large-3-1", 6700, 100, 300);
+        write("large-3-1", 6701, 100, 200);
+        write("new-4-1", 6700, 10, 100);
+        let in_use = BTreeSet::from([("used-1-1".to_owned(), 6700)]);
+        let look_every = Duration::from_secs(600);
+        let keep = Keep { bytes: 230, age: None, look_every };
+        clean(directory.path(), &in_use, keep, SystemTime::now());
+        assert_eq!(all(), ["large-3-1:6701", "new-4-1:6700", "used-1-1:6700"]);
+        let keep = Keep { bytes: 230, age: Some(Duration::from_secs(150)), look_every };
+        clean(directory.path(), &in_use, keep, SystemTime::now());
+        assert_eq!(all(), ["new-4-1:6700", "used-1-1:6700"]);
+        assert!(!directory.path().join("large-3-1").exists());
+    }
+
+    #[test]
     fn a_closed_log_is_renamed() {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("worker.log");
@@ -301,9 +406,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("worker.log");
         fs::write(&log, "of before\nout of cheese\nnote: run with a backtrace\n\n").unwrap();
-        assert_eq!(last_words(&log, 10).as_deref(), Some("out of cheese"));
-        assert_eq!(last_words(&log, 24), None);
-        assert_eq!(last_words(&log, 1000).as_deref(), Some("out of cheese"));
+        assert_eq!(last_words(&log, 10, true).as_deref(), Some("out of cheese"));
+        assert_eq!(last_words(&log, 24, true), None);
+        assert_eq!(last_words(&log, 1000, true).as_deref(), Some("out of cheese"));
+        fs::write(&log, "error: it is another one\n{\n  \"a\": 1\n}\n").unwrap();
+        assert_eq!(last_words(&log, 0, true).as_deref(), Some("error: it is another one"));
+        assert_eq!(last_words(&log, 0, false).as_deref(), Some("}"));
+        fs::write(&log, "error: of before\nthread 'x' panicked at a.rs:1:1:\nboom\n").unwrap();
+        assert_eq!(last_words(&log, 0, true).as_deref(), Some("boom"));
     }
 
     #[test]

@@ -9,13 +9,16 @@ use storm_model::ConfigMap;
 use storm_rpc::Secret;
 
 use crate::health::HealthOptions;
-use crate::logs::Limit;
+use crate::logs::{Keep, Limit};
 use crate::machine;
 
 /// So much of `logviewer.max.per.worker.logs.size.mb` one file may have: the log and three older parts.
 const LOG_FILES: u64 = 4;
 /// A log is rotated at 100 MB, also when a worker may have much more: it is copied then.
 const LOG_BYTES: u64 = 100 << 20;
+/// How often old logs are looked for, unless `logviewer.cleanup.interval.secs` says so. Only with that key they
+/// go by age.
+const CLEAN_LOGS_EVERY: Duration = Duration::from_secs(600);
 /// As in Storm.
 const HEALTH_EVERY: Duration = Duration::from_secs(30);
 
@@ -52,6 +55,8 @@ pub struct Options {
     pub report_every: Duration,
     /// When logs are rotated.
     pub log_limit: Limit,
+    /// Which logs of former workers are kept.
+    pub log_keep: Keep,
     /// How the machine's health is checked.
     pub health: HealthOptions,
     /// Configuration of the cluster that topologies get below their own.
@@ -83,6 +88,7 @@ impl Options {
             if seed.contains(':') { seed.to_owned() } else { format!("{seed}:{nimbus_port}") }
         };
         let logs_bytes = u64::try_from(count("logviewer.max.per.worker.logs.size.mb")).unwrap_or(1) << 20;
+        let clean_every = config.get_duration("logviewer.cleanup.interval.secs");
         let slots = config.get_ints("supervisor.slots.ports");
         let bind = text("storm.bind.address");
         let host = match (config.get_str("storm.local.hostname"), bind.as_str()) {
@@ -113,6 +119,11 @@ impl Options {
             stop_wait: time("supervisor.worker.shutdown.sleep.secs"),
             report_every: time("supervisor.heartbeat.frequency.secs"),
             log_limit: Limit { bytes: (logs_bytes / LOG_FILES).min(LOG_BYTES), ..Limit::default() },
+            log_keep: Keep {
+                bytes: u64::try_from(count("logviewer.max.sum.worker.logs.size.mb")).unwrap_or(1) << 20,
+                age: clean_every.map(|_| time("logviewer.cleanup.age.mins")),
+                look_every: clean_every.unwrap_or(CLEAN_LOGS_EVERY),
+            },
             health: HealthOptions {
                 directory: local_dir.join(text("storm.health.check.dir")),
                 timeout: time("storm.health.check.timeout.ms"),
@@ -129,6 +140,11 @@ impl Options {
 
 /// Whether workers need a key of the cluster: user code gets no more than that, above all no secrets.
 fn is_for_workers(config: &Config, key: &str) -> bool {
+    // How many tasks and executors there are was settled when the topology was submitted.
+    let shapes = ["topology.tasks", "topology.max.task.parallelism"];
+    if shapes.contains(&key) || key.starts_with("topology.parallelism.") {
+        return false;
+    }
     let prefixes = ["topology.", "worker.", "storm.messaging."];
     prefixes.iter().any(|prefix| key.starts_with(prefix)) || config.user(key).is_some()
 }
@@ -147,12 +163,13 @@ mod tests {
         assert_eq!(options.silence_timeout, Duration::from_secs(5));
         assert_eq!(options.artifacts_dir, PathBuf::from("storm-local/workers-artifacts"));
         assert!(options.cluster_config.is_empty() && options.meta.is_empty());
+        assert_eq!((options.log_keep.bytes, options.log_keep.age), (4096 << 20, None));
     }
 
     #[test]
     fn workers_get_what_is_theirs_and_no_secrets() {
         let mut config = Config::defaults();
-        let text = "topology.workers: 3\nmine: 1\nstorm.zookeeper.auth.payload: a:b\n\
+        let text = "topology.workers: 3\ntopology.tasks: 7\nmine: 1\nstorm.zookeeper.auth.payload: a:b\n\
                     storm.bind.address: 10.0.0.7\nsupervisor.scheduler.meta: {rack: r1}\n";
         config.layer_yaml_text(std::path::Path::new("storm.yaml"), text).unwrap();
         let options = Options::from_config(&config);

@@ -3,7 +3,8 @@
 //! A pid alone names nobody for long, so a process is a pid and the time of its start.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -122,24 +123,25 @@ impl ProcessId {
     }
 }
 
-/// The process that leads a session of its own and was started with this variable in its environment:
-/// how a worker is found whose supervisor died before it could write down the pid.
-pub fn find_by_variable(name: &str, value: &Path) -> Option<ProcessId> {
-    let mut wanted = name.as_bytes().to_vec();
-    wanted.push(b'=');
-    wanted.extend_from_slice(value.as_os_str().as_encoded_bytes());
-    let entries = std::fs::read_dir("/proc").ok()?;
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    for pid in pids {
+/// The processes that lead a session of their own and were started with this variable in their
+/// environment, with a value below `directory`; with their values. So workers are found of which nobody has
+/// written down the pid.
+pub fn find_by_variable(name: &str, directory: &Path) -> Vec<(PathBuf, ProcessId)> {
+    let mut prefix = name.as_bytes().to_vec();
+    prefix.push(b'=');
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(|pid| {
         // Of another user, or gone: unreadable.
-        let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { continue };
-        if environment.split(|byte| *byte == 0).any(|variable| variable == wanted)
-            && stat(pid).is_some_and(|stat| stat.session == pid)
-        {
-            return ProcessId::of(pid);
-        }
-    }
-    None
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let mut variables = environment.split(|byte| *byte == 0);
+        let value = variables.find_map(|variable| variable.strip_prefix(prefix.as_slice()))?;
+        let value = PathBuf::from(std::ffi::OsStr::from_bytes(value));
+        let leads = value.starts_with(directory) && stat(pid).is_some_and(|stat| stat.session == pid);
+        let process = ProcessId::of(pid).filter(|process| leads && process.is_alive())?;
+        Some((value, process))
+    })
+    .collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use storm_rpc::{CallError, Nimbuses};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::peers::Peers;
+
 /// Lives whose reports wait.
 const LIVES: usize = 256;
 /// Errors that wait.
@@ -152,12 +154,12 @@ impl Outbox {
 }
 
 /// Tells Nimbus, for ever: every `every`, and at once when the outbox hurries.
-pub(crate) async fn report_for_ever(outbox: &Outbox, id: &str, nimbuses: &[Nimbuses], mut every: Duration) {
+pub(crate) async fn report_for_ever(outbox: &Outbox, id: &str, peers: &Peers, mut every: Duration) {
     let started = Instant::now();
-    let (mut at, mut was_heard) = (0, true);
+    let (mut listener, mut was_heard) = (String::new(), true);
     loop {
         let report = outbox.take(id, started.elapsed());
-        match tell(&report, nimbuses, &mut at).await {
+        match tell(&report, &peers.nimbuses(), &mut listener).await {
             Ok(asked) => {
                 if !std::mem::replace(&mut was_heard, true) {
                     tracing::info!("a Nimbus takes reports again");
@@ -183,16 +185,24 @@ pub(crate) async fn report_for_ever(outbox: &Outbox, id: &str, nimbuses: &[Nimbu
 }
 
 /// Tells the one that listened last, else the next.
-async fn tell(report: &SupervisorReport, nimbuses: &[Nimbuses], at: &mut usize) -> Result<u32, CallError> {
+async fn tell(
+    report: &SupervisorReport,
+    nimbuses: &[Nimbuses],
+    listener: &mut String,
+) -> Result<u32, CallError> {
     let mut last = CallError::other("no Nimbus is configured");
-    for _ in 0..nimbuses.len() {
-        let nimbus = &nimbuses[*at % nimbuses.len()];
+    let first = nimbuses.iter().position(|nimbus| nimbus.addresses() == [listener.as_str()]).unwrap_or(0);
+    for at in (first..nimbuses.len()).chain(0..first) {
+        let nimbus = &nimbuses[at];
+        let addresses = nimbus.addresses().join(", ");
         match tokio::time::timeout(ANSWER_WITHIN, nimbus.report_supervisor(report)).await {
-            Ok(Ok(reply)) => return Ok(reply.report_every_ms),
+            Ok(Ok(reply)) => {
+                *listener = addresses;
+                return Ok(reply.report_every_ms);
+            }
             Ok(Err(error)) => last = error,
-            Err(_) => last = CallError::other(format!("no answer from {}", nimbus.addresses().join(", "))),
+            Err(_) => last = CallError::other(format!("no answer from {addresses}")),
         }
-        *at = (*at + 1) % nimbuses.len();
     }
     Err(last)
 }

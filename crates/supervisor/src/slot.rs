@@ -263,6 +263,18 @@ pub struct Kept {
     /// What may run.
     pub tenant: Option<Tenant>,
     counters: Vec<Counter>,
+    /// Where counting begins for assignments without a counter; above 0 once counters were lost.
+    #[serde(default)]
+    floor: u64,
+}
+
+impl Kept {
+    /// A slot whose file was lost: what is known of starts, as topology, number and the restarts that come
+    /// next; and the number that all others begin with.
+    pub fn recovered(starts: impl IntoIterator<Item = (TopologyId, u64, u64)>, floor: u64) -> Kept {
+        let counters = starts.into_iter().map(|(topology, number, next)| Counter { topology, number, next });
+        Kept { counters: counters.collect(), floor, ..Kept::default() }
+    }
 }
 
 /// A slot.
@@ -331,7 +343,8 @@ impl Slot {
             return Some(tenant.life());
         }
         let Work { topology, number, .. } = self.kept.wanted.as_ref()?;
-        let restarts = self.counter(topology, *number).map_or(0, |counter| counter.next.saturating_sub(1));
+        let counter = self.counter(topology, *number);
+        let restarts = counter.map_or(self.kept.floor, |counter| counter.next.saturating_sub(1));
         let incarnation = Incarnation { number: *number, restarts };
         Some(Life { topology: topology.clone(), incarnation })
     }
@@ -340,7 +353,7 @@ impl Slot {
     pub fn next_restarts(&self) -> u64 {
         let wanted = self.kept.wanted.as_ref();
         let counter = wanted.and_then(|work| self.counter(&work.topology, work.number));
-        counter.map_or(0, |counter| counter.next)
+        counter.map_or(self.kept.floor, |counter| counter.next)
     }
 
     /// How often it failed within the last minute.
@@ -486,11 +499,12 @@ impl Slot {
     }
 
     fn count_start(&mut self, work: &Work) -> u64 {
+        let floor = self.kept.floor;
         let counters = &mut self.kept.counters;
         let known = counters.iter().position(|c| c.topology == work.topology && c.number == work.number);
         // The one in use stands last, so that the first is the one to be forgotten.
         let mut counter = known.map_or_else(
-            || Counter { topology: work.topology.clone(), number: work.number, next: 0 },
+            || Counter { topology: work.topology.clone(), number: work.number, next: floor },
             |at| counters.remove(at),
         );
         let restarts = counter.next;

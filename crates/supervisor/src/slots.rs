@@ -7,16 +7,18 @@ mod line;
 mod reading;
 mod processes;
 mod seen;
+mod strays;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use storm_cluster::Cluster;
-use storm_model::{SupervisorId, Time};
-use storm_rpc::launch::WORKER_FILE_VARIABLE;
+use storm_model::{SupervisorId, Time, TopologyId, WorkerSlot};
+use storm_rpc::launch::{WORKER_FILE_VARIABLE, WorkerFile};
 use storm_rpc::v1::{self, BlobRef, RestartedWorker, WorkerReport, WorkerState};
 use storm_rpc::{CallError, ErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,16 +27,18 @@ use tokio::time::Instant;
 
 use crate::assignments::Assignments;
 use crate::container::Spawner;
-use crate::local_state::LocalState;
+use crate::local_state::{Broken, LocalState};
 use crate::localizer::Localizer;
 use crate::options::Options;
+use crate::peers::Peers;
 use crate::process::{self, ProcessId};
 use crate::report::Outbox;
-use crate::slot::{Effect, Event, Life, Patience, Slot, State};
+use crate::slot::{Effect, Event, Kept, Life, Patience, Slot, State};
 
 pub(crate) use line::Line;
 use reading::Watches;
 pub(crate) use seen::Seen;
+use strays::Strays;
 
 /// Messages that wait for the slots. Whoever sends more waits: lines of workers, ends of processes.
 pub(crate) const MESSAGES: usize = 1024;
@@ -43,11 +47,13 @@ const TICK: Duration = Duration::from_millis(500);
 /// How long a supervisor that starts waits for ZooKeeper, until it starts again what it did run before.
 const READ_WITHIN: Duration = Duration::from_secs(3);
 /// How often logs are looked at whether they have grown too large.
-const ROTATE_EVERY: Duration = Duration::from_secs(10);
+const ROTATE_EVERY: Duration = Duration::from_secs(2);
 /// How often unused binaries are looked for.
 const CLEAN_EVERY: Duration = Duration::from_secs(30);
 /// Workers that end with this supervisor have so long.
 const END_WITHIN: Duration = Duration::from_millis(7500);
+/// Killed workers are gone after some milliseconds, unless their disk or their memory hangs.
+const GONE_WITHIN: Duration = Duration::from_secs(2);
 
 /// What happens outside of ZooKeeper.
 pub(crate) enum Message {
@@ -83,6 +89,7 @@ pub(crate) struct Parts {
     pub(crate) state: Arc<LocalState>,
     pub(crate) cluster: Cluster,
     pub(crate) localizer: Arc<Localizer>,
+    pub(crate) peers: Arc<Peers>,
     pub(crate) spawner: Spawner,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) messages: mpsc::Sender<Message>,
@@ -103,10 +110,14 @@ pub(crate) struct Slots {
     is_our_cluster: bool,
     /// What is wrong with ZooKeeper, in words.
     problem: String,
-    /// What runs here that ZooKeeper does not know, in words.
-    strays: Vec<String>,
+    /// What runs here and is absent from ZooKeeper.
+    strays: Strays,
+    /// What of the former life could not be read, in words.
+    broken: Vec<String>,
     /// What was not running at the start may be started.
     is_up: bool,
+    /// When all slots are stepped next, whatever else happens.
+    next_tick: Instant,
     tasks: JoinSet<()>,
 }
 
@@ -114,9 +125,11 @@ pub(crate) struct Slots {
 
 impl Slots {
     /// Takes up what a former life has left: living workers are adopted, before anything else.
-    pub(crate) fn new(parts: Parts) -> Slots {
+    pub(crate) async fn new(parts: Parts) -> Slots {
         let Options { ref host, max_silence_timeout, .. } = parts.options;
-        let kept = parts.state.topologies();
+        let (kept, broken): (Vec<_>, Vec<_>) = parts.state.topologies().into_iter().partition(Result::is_ok);
+        let broken = broken.into_iter().filter_map(Result::err).map(|Broken(text)| text).collect();
+        let kept = kept.into_iter().filter_map(Result::ok);
         let assignments = Assignments::new(parts.id.clone(), kept, max_silence_timeout.as_millis() as u64);
         let seen =
             Seen { id: parts.id.clone(), host: host.clone(), slots: BTreeMap::new(), problems: Vec::new() };
@@ -131,12 +144,14 @@ impl Slots {
             cluster_id,
             is_our_cluster: false,
             problem: String::new(),
-            strays: Vec::new(),
+            strays: Strays::default(),
+            broken,
             is_up: false,
+            next_tick: Instant::now(),
             tasks: JoinSet::new(),
             parts,
         };
-        slots.adopt();
+        slots.adopt().await;
         slots
     }
 
@@ -145,18 +160,33 @@ impl Slots {
         self.seen.subscribe()
     }
 
-    fn adopt(&mut self) {
+    async fn adopt(&mut self) {
+        // Only topologies can be broken so far.
+        let knows_assignments = self.broken.is_empty();
         let mut kept = self.parts.state.slots();
+        let mut found: Vec<_> = process::find_by_variable(WORKER_FILE_VARIABLE, &self.workers_dir())
+            .into_iter()
+            .filter_map(|(file, process)| Some((port_of(file.parent()?)?, file, process)))
+            .collect();
         // A port that is not configured any more has a slot as long as something runs there.
+        let configured = self.parts.options.slots.iter().copied();
         let ports: BTreeSet<u16> =
-            self.parts.options.slots.iter().copied().chain(kept.keys().copied()).collect();
+            configured.chain(kept.keys().copied()).chain(found.iter().map(|(port, ..)| *port)).collect();
         for port in ports {
-            let mut kept = kept.remove(&port).unwrap_or_default();
+            let mut kept = match kept.remove(&port) {
+                Some(Ok(kept)) => kept,
+                Some(Err(Broken(text))) => {
+                    self.broken.push(format!("port {port}: {text}"));
+                    self.recover(port, true, knows_assignments)
+                }
+                None => self.recover(port, false, knows_assignments),
+            };
             if let Some(tenant) = &mut kept.tenant {
                 let life = tenant.life();
                 if tenant.process.is_none() {
-                    let file = self.worker_file(&life.topology, port);
-                    tenant.process = process::find_by_variable(WORKER_FILE_VARIABLE, &file);
+                    let wanted = self.worker_file(&life.topology, port);
+                    let it = found.iter().find(|(_, file, _)| *file == wanted);
+                    tenant.process = it.map(|(_, _, process)| process.clone());
                 }
                 let living = tenant.process.clone().filter(ProcessId::is_alive);
                 let (topology, incarnation) = (&life.topology, life.incarnation);
@@ -168,11 +198,55 @@ impl Slots {
                     tenant.process = None;
                 }
             }
+            let tenant = kept.tenant.as_ref().and_then(|tenant| tenant.process.as_ref());
+            found.retain(|(_, _, process)| Some(process) != tenant);
+            for (_, file, process) in found.extract_if(.., |(of, ..)| *of == port) {
+                // Two in one slot would be one too many, and of this one nothing is known.
+                let file = file.display();
+                tracing::error!(port, pid = process.pid, %file, "ending a worker that no slot knows of");
+                process.signal_group(Signal::SIGKILL);
+                tokio::time::timeout(GONE_WITHIN, process.ended()).await.ok();
+            }
             let is_alive = kept.tenant.as_ref().is_some_and(|tenant| tenant.process.is_some());
             let Options { start_timeout, silence_timeout, stop_wait, .. } = self.parts.options;
             let patience = Patience { start: start_timeout, silence: silence_timeout, stop: stop_wait };
             self.slots.insert(port, Slot::new(self.now(), patience, kept, is_alive));
         }
+    }
+
+    /// A slot whose file is absent or cannot be read: how often its workers were started stands in their own
+    /// files, for each is written before a start. Where it does not, counting goes on from a number that was
+    /// never reached: the seconds since 1970. Where not even the assignments are known, it does so for all.
+    fn recover(&self, port: u16, is_broken: bool, knows_assignments: bool) -> Kept {
+        let mut starts = BTreeMap::new();
+        let mut unreadable = BTreeSet::new();
+        for directory in entries(&self.workers_dir()).filter(|directory| port_of(directory) == Some(port)) {
+            let text = match std::fs::read(directory.join("worker.json")) {
+                Ok(text) => text,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(_) => Vec::new(),
+            };
+            if let Ok(WorkerFile { topology_id, incarnation, .. }) = serde_json::from_slice(&text) {
+                starts.insert((topology_id, incarnation.number), incarnation.restarts + 1);
+            } else {
+                unreadable.insert(directory);
+            }
+        }
+        let is_lost = is_broken || !unreadable.is_empty();
+        let beyond = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+        for topology in self.assignments.topologies().filter(|_| is_lost) {
+            let slot = WorkerSlot { supervisor: self.parts.id.clone(), port };
+            let worker = topology.assignment.as_ref().and_then(|assignment| assignment.worker(&slot));
+            if let Some(worker) = worker {
+                starts.entry((topology.id.clone(), worker.number)).or_insert(beyond);
+            }
+            unreadable.remove(&self.worker_dir(&topology.id, port));
+        }
+        let floor = if is_lost && (!knows_assignments || !unreadable.is_empty()) { beyond } else { 0 };
+        if is_lost || !starts.is_empty() {
+            tracing::warn!(port, ?starts, floor, "what was kept of a slot is lost; restarts are counted on");
+        }
+        Kept::recovered(starts.into_iter().map(|((topology, number), next)| (topology, number, next)), floor)
     }
 
     /// Runs until `shutdown`, which is awaited first of all.
@@ -183,7 +257,9 @@ impl Slots {
     ) {
         let mut watches = Watches::new(&self.parts.cluster);
         let mut state = self.parts.cluster.state();
-        let [mut rotate, mut clean] = [ROTATE_EVERY, CLEAN_EVERY].map(|every| Instant::now() + every);
+        let clean_logs_every = self.parts.options.log_keep.look_every;
+        let [mut rotate, mut clean, mut clean_logs] =
+            [ROTATE_EVERY, CLEAN_EVERY, CLEAN_EVERY].map(|every| Instant::now() + every);
         // What is known from before may be long out of date, so ZooKeeper is asked first. But not for long.
         let patience = Instant::now() + READ_WITHIN;
         while !self.is_up {
@@ -206,13 +282,15 @@ impl Slots {
             tokio::select! {
                 biased;
                 () = &mut *shutdown => return,
+                // Before the messages: there may always be one, and a slot that is not stepped takes that for
+                // a stall of this supervisor.
+                () = tokio::time::sleep_until(due) => self.tick().await,
                 message = messages.recv() => {
                     // This holds a sender itself.
                     if let Some(message) = message { self.take(message).await; }
                 }
                 () = watches.changed() => self.read(&watches).await,
                 _ = state.changed() => self.read(&watches).await,
-                () = tokio::time::sleep_until(due) => self.tick().await,
             }
             while self.tasks.try_join_next().is_some() {}
             if rotate <= Instant::now() {
@@ -222,6 +300,10 @@ impl Slots {
             if clean <= Instant::now() {
                 clean = Instant::now() + CLEAN_EVERY;
                 self.clean();
+            }
+            if clean_logs <= Instant::now() {
+                clean_logs = Instant::now() + clean_logs_every;
+                self.clean_logs();
             }
             self.publish();
         }
@@ -256,8 +338,7 @@ impl Slots {
         let deadline = self.slots.values().filter_map(Slot::deadline).min();
         // A deadline is over when it has passed, not when it has come.
         let due = deadline.map(|deadline| deadline.since(Time::ZERO) + Duration::from_millis(1));
-        let tick = Instant::now() + TICK;
-        due.map_or(tick, |due| (self.origin + due).min(tick))
+        due.map_or(self.next_tick, |due| (self.origin + due).min(self.next_tick))
     }
 
     fn ports(&self) -> Vec<u16> {
@@ -265,9 +346,11 @@ impl Slots {
     }
 
     async fn tick(&mut self) {
+        self.next_tick = Instant::now() + TICK;
         for port in self.ports() {
             self.step(port, Event::Ticked).await;
         }
+        self.tell_strays();
     }
 }
 
@@ -372,7 +455,16 @@ impl Slots {
             let had = slot.tenant().map(|tenant| tenant.work.topology.clone());
             if let Event::Exited { life, how } = &event {
                 let (topology, incarnation) = (&life.topology, life.incarnation);
-                tracing::warn!(%topology, port, %incarnation, how, "worker ended");
+                if matches!(slot.state(), State::Stopping { failure: None, .. }) {
+                    tracing::info!(%topology, port, %incarnation, how, "worker ended, as it was told to");
+                } else {
+                    tracing::warn!(%topology, port, %incarnation, how, "worker ended");
+                }
+            }
+            if let Event::Exited { .. } | Event::StartFailed { .. } = &event
+                && let Some(tenant) = slot.tenant().filter(|tenant| !tenant.has_attached)
+            {
+                self.parts.localizer.distrust(&tenant.work.digest);
             }
             let ending = match &event {
                 Event::Exited { life, .. } => Some((life.clone(), "exit")),
@@ -479,6 +571,16 @@ impl Slots {
         tracing::info!(topology = %life.topology, port, pid = process.pid, %signal, "worker is signalled");
         process.signal_group(signal);
     }
+}
+
+/// The paths in a directory.
+fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+/// The port of a worker's directory, `<topology id>-<port>`.
+fn port_of(directory: &Path) -> Option<u16> {
+    directory.file_name()?.to_str()?.rsplit_once('-')?.1.parse().ok()
 }
 
 /// Does what waits for the disk, on a thread that may.

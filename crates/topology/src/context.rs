@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use metrics::{Counter, Gauge, Histogram};
 use serde_json::Value as Json;
-use storm_model::{ComponentId, ConfigMap, StreamSpec, TaskId, TaskTable, Time, TopologySpec};
+use storm_model::{ComponentId, ConfigMap, Incarnation, StreamSpec, TaskId, TaskTable, Time, TopologySpec};
 
 use crate::error::ComponentError;
 use crate::hooks::TaskHook;
@@ -38,6 +38,41 @@ impl Resources {
     /// The resource of this name, if it has this type.
     pub fn get<T: Any + Send + Sync>(&self, name: &str) -> Option<Arc<T>> {
         self.0.get(name)?.clone().downcast().ok()
+    }
+}
+
+/// A worker process, as its tasks and hooks see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerInfo {
+    /// Name or address of its machine, as other workers know it.
+    pub host: String,
+    /// Port of its slot; 0 in a local run.
+    pub port: u16,
+    /// Which life of the worker this is: it grows when the worker is started again, and when its tasks are
+    /// placed elsewhere. `(worker incarnation, task incarnation)` is therefore greater than that of every
+    /// former life of the task in this topology: a fencing token. In a local run it is always the same,
+    /// because nothing is known there of former runs.
+    pub incarnation: Incarnation,
+}
+
+impl Default for WorkerInfo {
+    /// That of a local run.
+    fn default() -> Self {
+        WorkerInfo { host: "localhost".to_owned(), port: 0, incarnation: Incarnation::default() }
+    }
+}
+
+impl WorkerInfo {
+    const RESOURCE: &str = "storm.worker";
+
+    /// The worker that these resources are of; what a worker's hooks ask.
+    pub fn of(resources: &Resources) -> WorkerInfo {
+        resources.get::<WorkerInfo>(Self::RESOURCE).map(|info| (*info).clone()).unwrap_or_default()
+    }
+
+    /// Tells all tasks and the hooks that follow; for workers and test kits.
+    pub fn introduce(self, resources: &mut Resources) {
+        resources.put(Self::RESOURCE, self);
     }
 }
 
@@ -180,10 +215,35 @@ impl TaskContext {
         self.worker.clock.clone()
     }
 
-    /// Number of this life of the task: it grows with every new instance, so that a sink can tell a
-    /// late write of a former life (a fencing token).
+    /// Number of this life of the task in its worker: it grows with every new instance. Together with the
+    /// [incarnation of the worker](WorkerInfo::incarnation) it is a fencing token.
     pub fn incarnation(&self) -> u64 {
         self.incarnation
+    }
+
+    /// The worker that this task runs in. A local run is [`WorkerInfo::default`].
+    ///
+    /// ```
+    /// # use storm_topology::*;
+    /// #[derive(Default)]
+    /// struct Store {
+    ///     fence: String,
+    /// }
+    ///
+    /// impl Bolt for Store {
+    ///     fn prepare(&mut self, ctx: &TaskContext) -> Result<(), BoltError> {
+    ///         // Greater than that of any former life of this task, here or elsewhere: a store that refuses
+    ///         // writes with a smaller one than it has seen for the task refuses those that come late.
+    ///         let worker = ctx.worker().incarnation;
+    ///         self.fence = format!("{:020}.{:020}.{:020}", worker.number, worker.restarts, ctx.incarnation());
+    ///         Ok(())
+    ///     }
+    /// #     fn execute(&mut self, _: &Tuple, _: &mut BoltOutput) -> Result<(), BoltError> { Ok(()) }
+    /// }
+    /// # TopologyBuilder::new().set_bolt("store", Store::default, 2);
+    /// ```
+    pub fn worker(&self) -> WorkerInfo {
+        WorkerInfo::of(&self.worker.resources)
     }
 
     /// Ends `Idle` and `Until` of this task's spout, from any thread. A spout that takes a waker is

@@ -21,7 +21,7 @@ pub mod task_metrics;
 pub use bolt::{Bolt, BoltEmit, BoltOutput};
 pub use builder::{BoltDeclarer, Factory, SpoutDeclarer, StreamRef, Topology, TopologyBuilder};
 pub use collector::{AnchorTo, Anchoring, BoltSink, Outputs, SpoutSink};
-pub use context::{Clock, Resources, TaskContext, TaskPort, WorkerContext};
+pub use context::{Clock, Resources, TaskContext, TaskPort, WorkerContext, WorkerInfo};
 pub use declare::OutputDeclarer;
 pub use error::{BoltError, ComponentError, EmitError, SpoutError, TopologyError, TupleError};
 pub use grouping::{CustomGrouping, GroupingEdge};

@@ -7,17 +7,25 @@
 //!                                                        peers ───lines─── carrier ── messaging
 //! ```
 //!
-//! Start: read the assignment, make the tasks, connect with every peer; when all are prepared the
-//! spouts begin. From there on the worker follows its assignment: a peer that lives anew or elsewhere
-//! gets a new line, and a worker that the newest assignment does not list any more stops. It never
-//! stops because it hears nothing.
+//! Start: read the assignment, make the tasks, connect with every peer; when all are ready the spouts
+//! begin. From there on the worker follows its assignment: a peer that lives anew or elsewhere gets a new
+//! line, and a worker that the newest assignment does not list any more stops. It never stops because
+//! it hears nothing.
+//!
+//! Modules in reading order: what is decided (pure), the two ways out, the start, the loop.
 
+mod life;
+mod barrier;
+mod quiet;
+mod stuck;
+mod renewal;
 mod mailbox;
 mod control_line;
 mod carrier;
 mod gate;
 mod peers;
 mod reporting;
+mod start;
 mod worker;
 
-pub use worker::{WorkerError, run};
+pub use worker::{Stopper, WorkerError, run, run_until};

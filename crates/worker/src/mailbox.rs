@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use storm_messaging::{PeerEvent, Refusal};
 use storm_model::{Assignment, Status, WorkerSlot};
+
+use crate::carrier::Standing;
 
 /// News for the loop.
 #[derive(Debug)]
@@ -18,8 +20,10 @@ pub(crate) enum News {
     Stop { within: Duration, reason: String },
     /// Something happened on the line to a peer; `line` tells former lines from the present one.
     Peer { slot: WorkerSlot, line: u64, event: PeerEvent },
-    /// A peer has all its tasks prepared.
-    Prepared { slot: WorkerSlot, line: u64 },
+    /// A peer has said how far it is.
+    Told { slot: WorkerSlot, line: u64, standing: Standing },
+    /// The tasks of this worker are made, or cannot be.
+    Made,
     /// A worker that is listed in a newer assignment than ours has refused us, or we it.
     Stale { by: WorkerSlotText, refusal: Option<Refusal> },
 }
@@ -64,14 +68,21 @@ impl Mailbox {
         self.lock().news.pop_front()
     }
 
-    /// Waits for the next news.
-    pub(crate) fn wait(&self) -> News {
+    /// Waits for the next news, at most until then.
+    pub(crate) fn wait(&self, until: Option<Instant>) -> Option<News> {
         let mut state = self.lock();
         loop {
             if let Some(news) = state.news.pop_front() {
-                return news;
+                return Some(news);
             }
-            state = self.is_filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            state = match left {
+                None => self.is_filled.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return None,
+                Some(left) => {
+                    self.is_filled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
     }
 
@@ -97,8 +108,9 @@ mod tests {
         });
         mailbox.post(News::State(Status::Killed));
         assert_eq!(rung.load(Ordering::SeqCst), 2);
-        assert!(matches!(mailbox.wait(), News::State(Status::Active)));
+        assert!(matches!(mailbox.wait(None), Some(News::State(Status::Active))));
         assert!(matches!(mailbox.take(), Some(News::State(Status::Killed))));
         assert!(mailbox.take().is_none());
+        assert!(mailbox.wait(Some(Instant::now())).is_none());
     }
 }

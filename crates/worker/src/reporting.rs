@@ -1,9 +1,15 @@
 //! From what the engine tells to what is reported.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use storm_engine::{ErrorKind, ErrorReport};
+use storm_figures::Snapshot;
+use storm_model::ExecutorId;
+use storm_rpc::client::MAX_MESSAGE_BYTES;
 use storm_rpc::v1;
+
+/// Figures larger than this are not sent: with them the report might not fit into a message.
+const FIGURES_BYTES: usize = MAX_MESSAGE_BYTES / 2;
 
 /// An error of a component, as it is reported.
 pub(crate) fn error(report: ErrorReport, host: &str, port: u16) -> v1::ErrorReport {
@@ -17,6 +23,26 @@ pub(crate) fn error(report: ErrorReport, host: &str, port: u16) -> v1::ErrorRepo
         kind: kind(report.kind).to_owned(),
         suppressed: report.suppressed,
     }
+}
+
+/// Figures as JSON; nothing when they are too many to be sent.
+pub(crate) fn figures(snapshot: &Snapshot) -> Vec<u8> {
+    let figures = serde_json::to_vec(snapshot).unwrap_or_default();
+    if figures.len() <= FIGURES_BYTES {
+        return figures;
+    }
+    tracing::warn!(bytes = figures.len(), "the figures are too large to be reported");
+    Vec::new()
+}
+
+/// That an executor does not answer, for people.
+pub(crate) fn stuck(executor: ExecutorId, silent: Duration) -> String {
+    let ExecutorId { first, last } = executor;
+    let tasks = if first == last { format!("task {first}") } else { format!("tasks {first} to {last}") };
+    let secs = silent.as_secs();
+    format!(
+        "the executor of {tasks} has not answered for {secs} s: it is in user code that blocks, or gets no processor"
+    )
 }
 
 /// Milliseconds since 1970.

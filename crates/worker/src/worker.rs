@@ -1,7 +1,6 @@
 //! The loop of a worker: follows its orders and its peers, tells how it is.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,17 +8,23 @@ use std::time::{Duration, Instant, SystemTime};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use storm_engine::{ErrorKind, Event, Options, Run, RunError, Settings};
-use storm_messaging::{Identity, Key};
-use storm_model::{Assignment, ExecutorId, Status, WorkerAssignment, WorkerSlot};
+use storm_figures::Snapshot;
+use storm_messaging::{Identity, Key, Refusal};
+use storm_model::tasks::{TaskTable, executors};
+use storm_model::{Assignment, ExecutorId, Status, WorkerSlot};
 use storm_rpc::launch::WorkerFile;
 use storm_rpc::v1::{self, WorkerState};
-use storm_topology::{FailCause, Topology};
+use storm_topology::{FailCause, Resources, Topology, WorkerHook, WorkerInfo};
 
 use crate::control_line::{ControlLine, Ends, Outgoing};
 use crate::gate::{Doorkeeper, slot_text};
+use crate::life::{Life, Order, Part, are_known};
 use crate::mailbox::{Mailbox, News};
 use crate::peers::Peers;
+use crate::quiet::Quiet;
 use crate::reporting;
+use crate::start::{Made, Making, Start};
+use crate::stuck::Stuck;
 
 /// Time between two sets of figures.
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
@@ -31,10 +36,10 @@ const SNAPSHOT_WAIT: Duration = Duration::from_millis(200);
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 /// Time to end in after a termination signal.
 const SIGNAL_WAIT: Duration = Duration::from_secs(2);
-/// How long a former worker may still hold the port.
-const PORT_WAIT: Duration = Duration::from_secs(20);
-/// Time between two attempts to get it.
-const PORT_RETRY: Duration = Duration::from_millis(50);
+/// Events of the engine that are taken before orders and peers are heard again.
+const EVENTS_AT_ONCE: usize = 1000;
+/// The engine itself panicked: a bug of storm-rs.
+const ENGINE_PANICKED: u8 = 20;
 
 /// Why a worker could not start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +58,15 @@ pub enum WorkerError {
     /// The network part could not start.
     #[error(transparent)]
     Messaging(#[from] storm_messaging::Error),
+    /// The topology that was made here has other executors than the assignment.
+    #[error(
+        "the assignment lists executors that this topology does not have: its parallelism was changed \
+         meanwhile; this worker has to start anew"
+    )]
+    Parallelism,
+    /// The thread that makes the tasks could not be started.
+    #[error("the thread that makes the tasks could not be started: {0}")]
+    Maker(#[source] std::io::Error),
     /// The thread of the line to the supervisor could not be started.
     #[error("the line to the supervisor could not be started: {0}")]
     ControlLine(#[source] std::io::Error),
@@ -61,7 +75,19 @@ pub enum WorkerError {
     Signal(#[from] ctrlc::Error),
 }
 
-/// Works on a part of a topology until the assignment does not want it any more, or it is told to stop.
+/// Ends a worker from outside. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Stopper(Arc<Mailbox>);
+
+impl Stopper {
+    /// Has the worker end in good order, within this time.
+    pub fn stop(&self, within: Duration, reason: &str) {
+        self.0.post(News::Stop { within, reason: reason.to_owned() });
+    }
+}
+
+/// Works on a part of a topology until the assignment does not want it any more, or it is told to stop; a
+/// termination signal does that, too.
 ///
 /// Exit codes: 0 it has ended in good order; 1 it could not start, or a component said that the topology
 /// cannot go on; 20 the engine itself panicked.
@@ -69,13 +95,26 @@ pub enum WorkerError {
 /// # Errors
 /// When it could not start. The supervisor has been told.
 pub fn run(file: WorkerFile, topology: Topology, settings: Settings) -> Result<ExitCode, WorkerError> {
-    let mailbox = Arc::new(Mailbox::default());
-    let signalled = mailbox.clone();
-    ctrlc::set_handler(move || {
-        signalled.post(News::Stop { within: SIGNAL_WAIT, reason: "a termination signal".to_owned() });
-    })?;
+    let stopper = Stopper::default();
+    let signalled = stopper.clone();
+    ctrlc::set_handler(move || signalled.stop(SIGNAL_WAIT, "a termination signal"))?;
+    run_until(file, topology, settings, &stopper)
+}
+
+/// As [`run`], but leaves signals alone: it ends when it is told so.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_until(
+    file: WorkerFile,
+    topology: Topology,
+    settings: Settings,
+    stopper: &Stopper,
+) -> Result<ExitCode, WorkerError> {
+    let mailbox = stopper.0.clone();
     let outgoing = Arc::new(Outgoing::new(first_report(&file)));
     let ends = Ends {
+        topology: file.topology_id.clone(),
         supervisor: file.supervisor_address.clone(),
         nimbuses: file.nimbus_addresses.clone(),
         token: file.token.clone(),
@@ -84,7 +123,7 @@ pub fn run(file: WorkerFile, topology: Topology, settings: Settings) -> Result<E
         ControlLine::start(ends, outgoing.clone(), mailbox.clone()).map_err(WorkerError::ControlLine)?;
     let result = work(&file, topology, settings, &mailbox, &outgoing);
     if let Err(error) = &result {
-        outgoing.error(own_error(&file, "start", error.to_string()));
+        outgoing.error(start_error(&file, error));
     }
     outgoing.update(true, |report| report.state = WorkerState::Stopping.into());
     line.end();
@@ -115,31 +154,76 @@ fn own_error(file: &WorkerFile, kind: &str, message: String) -> v1::ErrorReport 
     }
 }
 
+/// Why it could not start, under the component that is at fault if one is.
+fn start_error(file: &WorkerFile, error: &WorkerError) -> v1::ErrorReport {
+    let report = own_error(file, "start", error.to_string());
+    match error {
+        WorkerError::Run(RunError::Start(start)) => {
+            v1::ErrorReport { component: start.component.to_string(), task: start.task.0, ..report }
+        }
+        _ => report,
+    }
+}
+
+/// Tells tasks and hooks where they run.
+struct Introduce(WorkerInfo);
+
+impl WorkerHook for Introduce {
+    fn start(
+        &self,
+        resources: &mut Resources,
+        _: &storm_model::ConfigMap,
+    ) -> Result<(), storm_topology::ComponentError> {
+        self.0.clone().introduce(resources);
+        Ok(())
+    }
+}
+
 fn work(
     file: &WorkerFile,
-    topology: Topology,
+    mut topology: Topology,
     settings: Settings,
     mailbox: &Arc<Mailbox>,
     outgoing: &Arc<Outgoing>,
 ) -> Result<ExitCode, WorkerError> {
     let me = WorkerSlot { supervisor: file.supervisor_id.clone(), port: file.port };
-    let Some((assignment, state)) = await_assignment(file, &me, mailbox) else {
+    let life = Life { slot: me.clone(), incarnation: file.incarnation };
+    let mut start = Start::new(&life, mailbox);
+    if !start.await_assignment() {
         return Ok(ExitCode::SUCCESS);
-    };
-    let Some(mine) = own_part(&assignment, &me, file) else {
-        tracing::info!(version = assignment.version, "the assignment does not list this worker; ending");
-        return Ok(ExitCode::SUCCESS);
-    };
+    }
     // Before the tasks are made: a port that is not free is told at once.
-    let listener = listen(file)?;
-    let here: BTreeSet<ExecutorId> = mine.executors.iter().map(|e| e.executor).collect();
+    let Some(listener) = start.listen(&file.bind, file.port)? else { return Ok(ExitCode::SUCCESS) };
+    let Some((assignment, state)) = start.known() else { return Ok(ExitCode::SUCCESS) };
+    let Part::Mine(mine) = life.part(assignment) else { return Ok(ExitCode::SUCCESS) };
+    let all = executors(&topology.spec, &TaskTable::new(&topology.spec));
+    let all: BTreeSet<ExecutorId> = all.into_iter().map(|(_, executor)| executor).collect();
+    if !are_known(&all, assignment) {
+        return Err(WorkerError::Parallelism);
+    }
+    let executors = mine.executors.clone();
+    let here = executors.iter().map(|e| e.executor).collect();
+    let info = WorkerInfo { host: file.host.clone(), port: file.port, incarnation: file.incarnation };
+    topology.worker_hooks.insert(0, Arc::new(Introduce(info)));
     let options = Options {
         name: file.topology_name.clone(),
         // Edge ids and ledgers of two lives must have nothing in common.
         seed: OsRng.try_next_u64().unwrap_or_else(|_| reporting::millis(SystemTime::now())),
         is_active: state == Status::Active,
     };
-    let (run, gateway) = Run::prepare(topology, settings, options, Some(here))?;
+    let Made { mut run, gateway } = match start.make(topology, settings, options, here)? {
+        Making::Made(made) => *made,
+        Making::Stopped(made) => {
+            if let Some(mut made) = made {
+                close(&mut made.run, CLOSE_WAIT, |_| ());
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        Making::Panicked => {
+            outgoing.error(own_error(file, "exit", ENGINE_BUG.to_owned()));
+            return Ok(ExitCode::from(ENGINE_PANICKED));
+        }
+    };
     mailbox.tell(run.signaller());
     let identity = Identity {
         topology: file.topology_id.to_string(),
@@ -148,79 +232,74 @@ fn work(
     };
     let gate = Arc::new(Doorkeeper::new(mailbox.clone()));
     let key = Key::new(file.peer_key.as_bytes());
-    let peers = Peers::listen(listener, identity, me.clone(), key, gateway, gate, mailbox.clone())?;
+    let listening = Peers::listen(listener, identity, me, key, gateway, gate, mailbox.clone());
+    let peers = match listening {
+        Ok(peers) => peers,
+        Err(error) => {
+            close(&mut run, CLOSE_WAIT, |_| ());
+            return Err(error.into());
+        }
+    };
     outgoing.update(true, |report| report.state = WorkerState::Prepared.into());
-    let executors = mine.executors;
+    let now = Instant::now();
     let mut worker = Worker {
         file: file.clone(),
-        me,
+        life: life.clone(),
         executors,
+        all,
         run,
         peers,
         outgoing: outgoing.clone(),
         state,
         version: 0,
+        newest_heard: 0,
         are_spouts_started: false,
         has_started: false,
-        told_quiet: false,
-        next_figures: Instant::now(),
+        quiet: Quiet::default(),
+        was_quiet: false,
+        stuck: Stuck::default(),
+        next_figures: now,
         is_broken: false,
     };
-    worker.follow(&assignment)?;
-    worker.live(mailbox)
-}
-
-/// The first assignment and what the topology is meant to do; `None` when it is to stop.
-fn await_assignment(file: &WorkerFile, me: &WorkerSlot, mailbox: &Mailbox) -> Option<(Assignment, Status)> {
-    let (mut assignment, mut state) = (None::<Assignment>, None);
-    loop {
-        match mailbox.wait() {
-            News::Assignment(new) => {
-                if assignment.as_ref().is_none_or(|old| old.version <= new.version) {
-                    // One that is older than the one which started this worker is of no use.
-                    let is_ours = own_part(&new, me, file).is_some();
-                    let is_past = new.worker(me).is_none_or(|w| w.number > file.incarnation.number);
-                    if is_ours || is_past {
-                        assignment = Some(new);
-                    }
-                }
-            }
-            News::State(new) => state = Some(new),
-            News::Stop { reason, .. } => {
-                tracing::info!(reason, "told to stop before the start");
-                return None;
-            }
-            News::Peer { .. } | News::Prepared { .. } | News::Stale { .. } => {}
-        }
-        if let (Some(_), Some(state)) = (&assignment, state) {
-            return assignment.map(|assignment| (assignment, state));
+    // What was told while the tasks were made.
+    if let Some((assignment, newest)) = start.known() {
+        worker.run_as(state, newest);
+        if let Then::End(within) = worker.follow(&assignment.clone()) {
+            return Ok(worker.end(within, mailbox));
         }
     }
+    Ok(worker.live(mailbox))
 }
 
-/// What this worker runs, if the assignment lists this life of it.
-fn own_part(assignment: &Assignment, me: &WorkerSlot, file: &WorkerFile) -> Option<WorkerAssignment> {
-    assignment.worker(me).filter(|worker| worker.number == file.incarnation.number).cloned()
-}
+const ENGINE_BUG: &str = "the engine panicked; this is a bug of storm-rs, the log says more";
 
-fn listen(file: &WorkerFile) -> Result<TcpListener, WorkerError> {
-    let deadline = Instant::now() + PORT_WAIT;
-    loop {
-        match TcpListener::bind((file.bind.as_str(), file.port)) {
-            Ok(listener) => return Ok(listener),
-            // A former worker may be about to end.
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && Instant::now() < deadline => {
-                std::thread::park_timeout(PORT_RETRY);
-            }
-            Err(source) => return Err(WorkerError::Port { port: file.port, source }),
+/// Ends all tasks, as far as they end within this time; one that hangs in user code is left behind. False
+/// when the engine panicked meanwhile.
+fn close(run: &mut Run, within: Duration, mut told: impl FnMut(storm_engine::ErrorReport)) -> bool {
+    let mut is_sound = true;
+    let deadline = Instant::now() + within;
+    run.begin_stop();
+    while !run.has_ended() && Instant::now() < deadline {
+        match run.next_event(Duration::from_millis(10)) {
+            Some(Event::Error(report)) => told(report),
+            Some(Event::Ended { has_panicked: true, .. }) => is_sound = false,
+            _ => {}
         }
     }
+    if run.has_ended() {
+        run.finish_stop();
+    } else {
+        tracing::warn!("a task hangs in user code: it is left behind");
+    }
+    is_sound
 }
 
 struct Worker {
     file: WorkerFile,
-    me: WorkerSlot,
+    life: Life,
     executors: Vec<storm_model::AssignedExecutor>,
+    /// Those of the whole topology.
+    all: BTreeSet<ExecutorId>,
     /// Ends before the lines do.
     run: Run,
     peers: Peers,
@@ -228,10 +307,14 @@ struct Worker {
     /// What the topology is meant to do.
     state: Status,
     version: u64,
+    /// The newest version that a peer has named.
+    newest_heard: u64,
     /// Spouts may emit, as far as the topology is active.
     are_spouts_started: bool,
     has_started: bool,
-    told_quiet: bool,
+    quiet: Quiet,
+    was_quiet: bool,
+    stuck: Stuck,
     next_figures: Instant,
     /// A component has said that the topology cannot go on.
     is_broken: bool,
@@ -242,111 +325,161 @@ enum Then {
     Go,
     /// End in good order within this time.
     End(Duration),
-    Fail(ExitCode),
+    /// The engine has panicked.
+    Panicked,
 }
 
 impl Worker {
-    fn live(mut self, mailbox: &Mailbox) -> Result<ExitCode, WorkerError> {
+    fn live(mut self, mailbox: &Mailbox) -> ExitCode {
         loop {
-            let then = self.turn(mailbox)?;
-            match then {
+            match self.turn(mailbox) {
                 Then::Go => {}
-                Then::End(within) => return Ok(self.end(within)),
-                Then::Fail(code) => return Ok(code),
+                Then::End(within) => return self.end(within, mailbox),
+                Then::Panicked => return ExitCode::from(ENGINE_PANICKED),
+            }
+            if self.is_broken {
+                // Whoever starts it again finds the same; the back-off keeps that rare.
+                self.end(Duration::ZERO, mailbox);
+                return ExitCode::FAILURE;
             }
         }
     }
 
-    fn turn(&mut self, mailbox: &Mailbox) -> Result<Then, WorkerError> {
-        let mut wait = self.next_figures.saturating_duration_since(Instant::now());
-        if self.state != Status::Active {
+    fn turn(&mut self, mailbox: &Mailbox) -> Then {
+        let now = Instant::now();
+        let mut wait = self.next_figures.saturating_duration_since(now);
+        if self.is_quiet_awaited() {
             wait = wait.min(QUIET_EVERY);
         }
-        let mut event = self.run.next_event(wait);
-        while let Some(happened) = event {
-            match happened {
-                Event::Error(report) => self.report_error(report),
-                Event::Ended { has_panicked: true, .. } => {
-                    let message = "the engine panicked; this is a bug of storm-rs, the log says more";
-                    self.outgoing.error(own_error(&self.file, "exit", message.to_owned()));
-                    return Ok(Then::Fail(ExitCode::from(20)));
-                }
-                Event::Ended { .. }
-                | Event::Signal
-                | Event::SpoutDone
-                | Event::Idle
-                | Event::Prepared(..) => {}
-            }
-            event = self.run.next_event(Duration::ZERO);
+        if let Some(at) = self.peers.next_reopening() {
+            wait = wait.min(at.saturating_duration_since(now));
         }
-        if self.is_broken {
-            // Whoever starts it again finds the same; the back-off keeps that rare.
-            self.end(Duration::ZERO);
-            return Ok(Then::Fail(ExitCode::FAILURE));
+        if let Then::Panicked = self.take_events(wait) {
+            return Then::Panicked;
         }
         while let Some(news) = mailbox.take() {
-            match self.hear(news)? {
+            match self.hear(news) {
                 Then::Go => {}
-                then => return Ok(then),
+                then => return then,
             }
         }
+        self.peers.reopen(Instant::now());
         self.start_or_hold();
         self.tell();
-        Ok(Then::Go)
+        Then::Go
     }
 
-    fn hear(&mut self, news: News) -> Result<Then, WorkerError> {
+    /// Waits for an event and takes it and those behind it, but not so many that nobody else is heard.
+    fn take_events(&mut self, wait: Duration) -> Then {
+        let mut wait = wait;
+        for _ in 0..EVENTS_AT_ONCE {
+            match self.run.next_event(wait) {
+                None => break,
+                Some(Event::Error(report)) => self.report_error(report),
+                Some(Event::Ended { has_panicked: true, .. }) => {
+                    self.outgoing.error(own_error(&self.file, "exit", ENGINE_BUG.to_owned()));
+                    return Then::Panicked;
+                }
+                Some(
+                    Event::Ended { .. }
+                    | Event::Signal
+                    | Event::SpoutDone
+                    | Event::Idle
+                    | Event::Prepared(..),
+                ) => {}
+            }
+            wait = Duration::ZERO;
+        }
+        Then::Go
+    }
+
+    fn hear(&mut self, news: News) -> Then {
         match news {
             News::Assignment(assignment) => return self.follow(&assignment),
             News::State(state) => self.set_state(state),
             News::Stop { within, reason } => {
+                // While the topology drains, its wait was the time to end in, and that is over.
+                let within = if self.is_quiet_awaited() { Duration::ZERO } else { within };
+                if self.state == Status::Rebalancing {
+                    self.fail_as_moved();
+                }
                 tracing::info!(reason, within_secs = within.as_secs(), "told to stop");
-                return Ok(Then::End(within));
+                return Then::End(within);
             }
             News::Peer { slot, line, event } => {
-                if self.peers.happened(&slot, line, event)? {
+                let outcome = self.peers.happened(&slot, line, event, Instant::now());
+                if let Some(trouble) = outcome.trouble {
+                    self.outgoing.error(own_error(&self.file, "reported", trouble));
+                }
+                if outcome.has_lost {
                     self.run.hasten();
                 }
             }
-            News::Prepared { slot, line } => self.peers.prepared(&slot, line),
+            News::Told { slot, line, standing } => {
+                self.peers.told(&slot, line, standing);
+                if standing.version > self.version.max(self.newest_heard) {
+                    self.newest_heard = standing.version;
+                    self.outgoing.ask();
+                }
+            }
             News::Stale { by, refusal } => {
                 if let Some(refusal) = refusal {
                     tracing::warn!(peer = by, %refusal, "refused; asking for the newest assignment");
+                    if let Refusal::Replaced { newest } = refusal
+                        && self.life.is_replaced_by(newest)
+                    {
+                        let message =
+                            format!("incarnation {newest} of this worker has shown itself: {by} says so");
+                        self.outgoing.error(own_error(&self.file, "exit", message));
+                        return Then::End(Duration::ZERO);
+                    }
                 }
                 self.outgoing.ask();
             }
+            News::Made => {}
         }
-        Ok(Then::Go)
+        Then::Go
     }
 
     /// Does what a newer assignment says.
-    fn follow(&mut self, assignment: &Assignment) -> Result<Then, WorkerError> {
-        if assignment.version <= self.version {
-            return Ok(Then::Go);
+    fn follow(&mut self, assignment: &Assignment) -> Then {
+        let version = assignment.version;
+        match self.life.judge(self.version, &self.executors, &self.all, assignment) {
+            Order::Ignore => return Then::Go,
+            Order::Leave(reason) => {
+                tracing::info!(version, reason, "ending");
+                if self.state != Status::Killed {
+                    self.fail_as_moved();
+                }
+                return Then::End(Duration::ZERO);
+            }
+            Order::Follow => {}
         }
-        let mine = own_part(assignment, &self.me, &self.file);
-        if mine.is_none_or(|mine| mine.executors != self.executors) {
-            tracing::info!(version = assignment.version, "the newest assignment does not list this worker");
-            return Ok(Then::End(Duration::ZERO));
-        }
-        let is_first = std::mem::replace(&mut self.version, assignment.version) == 0;
-        let changes = self.peers.follow(assignment)?;
-        let workers = assignment.workers.len();
-        tracing::info!(version = assignment.version, workers, "follows the assignment");
-        if changes.has_lost && !is_first {
+        let is_first = std::mem::replace(&mut self.version, version) == 0;
+        let has_lost = self.peers.follow(assignment, Instant::now());
+        // At once: what spouts emit from here on may meet a worker that does not know of it yet.
+        self.start_or_hold();
+        tracing::info!(version, workers = assignment.workers.len(), "follows the assignment");
+        if has_lost && !is_first {
             match self.state {
                 // The wait for it to be processed is over.
-                Status::Rebalancing => {
-                    let pending = self.run.snapshot(SNAPSHOT_WAIT).spouts(|task| task.pending);
-                    self.run.fail_pending(FailCause::Moved);
-                    self.outgoing.update(true, |report| report.moved += pending);
-                }
+                Status::Rebalancing => self.fail_as_moved(),
                 _ => self.run.hasten(),
             }
         }
-        self.start_or_hold();
-        self.outgoing.update(true, |report| report.assignment_version = assignment.version);
-        Ok(Then::Go)
+        self.quiet.forget();
+        self.outgoing.update(true, |report| {
+            report.assignment_version = version;
+            report.is_quiet = false;
+        });
+        Then::Go
+    }
+
+    /// Nobody waits any longer for what is pending: its targets are moved.
+    fn fail_as_moved(&mut self) {
+        let pending = self.run.snapshot(SNAPSHOT_WAIT).spouts(|task| task.pending);
+        self.run.fail_pending(FailCause::Moved);
+        self.outgoing.update(true, |report| report.moved += pending);
     }
 
     fn set_state(&mut self, state: Status) {
@@ -355,22 +488,40 @@ impl Worker {
             return;
         }
         tracing::info!(from = %former, to = %state, "the topology changes its state");
+        self.run_as(former, state);
+        self.was_quiet = false;
+        let is_active = self.is_active();
+        self.outgoing.update(true, |report| {
+            report.is_active = is_active;
+            report.is_quiet = false;
+            report.is_done = false;
+        });
+    }
+
+    /// Tells the spouts, if it makes a difference to them.
+    fn run_as(&mut self, former: Status, state: Status) {
+        self.state = state;
+        self.quiet.forget();
         match (former == Status::Active, state == Status::Active) {
             (false, true) => self.run.activate(),
             (true, false) => self.run.deactivate(),
             _ => {}
         }
-        self.told_quiet = false;
-        self.outgoing.update(true, |report| {
-            report.is_active = state == Status::Active;
-            report.is_quiet = false;
-        });
     }
 
-    /// Spouts begin when all tasks of the topology are prepared and all lines stand. A line that breaks
-    /// later stops nobody.
+    /// Whether spouts are told to emit.
+    fn is_active(&self) -> bool {
+        self.state == Status::Active && self.are_spouts_started
+    }
+
+    /// Whether somebody waits for all to be processed.
+    fn is_quiet_awaited(&self) -> bool {
+        matches!(self.state, Status::Killed | Status::Rebalancing)
+    }
+
+    /// Spouts begin when all workers are ready. A line that breaks later stops nobody.
     fn start_or_hold(&mut self) {
-        let is_ready = self.peers.are_prepared() && (self.are_spouts_started || self.peers.are_connected());
+        let is_ready = self.peers.are_ready();
         if is_ready == self.are_spouts_started {
             return;
         }
@@ -378,13 +529,18 @@ impl Worker {
         if is_ready {
             self.run.start_spouts();
             if !std::mem::replace(&mut self.has_started, true) {
-                tracing::info!("all workers are prepared: the spouts begin");
+                tracing::info!("all workers are ready: the spouts begin");
             }
         } else {
             self.run.hold_spouts();
         }
         let state = if is_ready { WorkerState::Running } else { WorkerState::Prepared };
-        self.outgoing.update(true, |report| report.state = state.into());
+        let (is_active, missing) = (self.is_active(), self.peers.missing());
+        self.outgoing.update(true, |report| {
+            report.state = state.into();
+            report.is_active = is_active;
+            report.missing_peers = missing;
+        });
     }
 
     fn report_error(&mut self, report: storm_engine::ErrorReport) {
@@ -394,32 +550,42 @@ impl Worker {
         self.outgoing.error(reporting::error(report, &self.file.host, self.file.port));
     }
 
+    /// Whether nothing is on its way here, and the rows that were sent and received by then.
+    fn look(&mut self) -> (bool, crate::quiet::Rows) {
+        let before = self.peers.rows();
+        // Spouts that have not heard yet that they are to stop are not quiet, though they look so.
+        let is_complete = self.state != Status::Active && self.run.is_complete();
+        let after = self.peers.rows();
+        (self.quiet.look(Instant::now(), is_complete, before, after), after)
+    }
+
     /// Reports figures when they are due, and at once that everything is processed.
     fn tell(&mut self) {
-        let is_quiet = self.state != Status::Active && self.run.is_quiet();
-        let (rows_sent, rows_received) = self.peers.rows();
-        let is_news = is_quiet != self.told_quiet;
-        self.told_quiet = is_quiet;
-        if is_news {
-            self.outgoing.update(true, |report| {
-                (report.rows_sent, report.rows_received) = (rows_sent, rows_received);
-                report.is_quiet = is_quiet;
-            });
-        }
-        if Instant::now() < self.next_figures {
+        let (is_quiet, (rows_sent, rows_received)) = self.look();
+        let is_news = std::mem::replace(&mut self.was_quiet, is_quiet) != is_quiet;
+        // Nimbus wants to hear it twice, and waits for that.
+        let is_wanted = is_quiet && self.is_quiet_awaited();
+        self.outgoing.update(is_news || is_wanted, |report| {
+            (report.rows_sent, report.rows_received) = (rows_sent, rows_received);
+            report.is_quiet = is_quiet;
+        });
+        let now = Instant::now();
+        if now < self.next_figures {
             return;
         }
-        self.next_figures = Instant::now() + FIGURES_EVERY;
+        self.next_figures = now + FIGURES_EVERY;
+        if self.newest_heard > self.version {
+            self.outgoing.ask();
+        }
         let snapshot = self.run.snapshot(SNAPSHOT_WAIT);
-        let figures = serde_json::to_vec(&snapshot).unwrap_or_default();
+        self.tell_stuck(&snapshot);
+        let figures = reporting::figures(&snapshot);
         let missing = self.peers.missing();
-        let is_done = self.run.is_complete();
-        let is_active = self.state == Status::Active && self.are_spouts_started;
+        let is_active = self.is_active();
+        let is_done = is_active && self.run.is_complete();
         self.outgoing.update(false, |report| {
             report.figures = figures.into();
             report.pending = snapshot.spouts(|task| task.pending);
-            report.is_quiet = is_quiet;
-            (report.rows_sent, report.rows_received) = (rows_sent, rows_received);
             report.missing_peers = missing;
             report.is_done = is_done;
             report.is_active = is_active;
@@ -427,35 +593,56 @@ impl Worker {
         });
     }
 
+    fn tell_stuck(&mut self, snapshot: &Snapshot) {
+        let answered = snapshot.executors.iter().map(|e| e.executor);
+        for (executor, silent) in self.stuck.look(Instant::now(), &self.executors, answered) {
+            let message = reporting::stuck(executor.executor, silent);
+            tracing::warn!(component = %executor.component, message, "an executor does not answer");
+            self.outgoing.error(v1::ErrorReport {
+                component: executor.component.to_string(),
+                task: executor.executor.first.0,
+                ..own_error(&self.file, "slow", message)
+            });
+        }
+    }
+
     /// Ends in good order: nothing more is emitted, what is there is processed as far as time allows,
     /// tasks are closed. A task that hangs in user code is left behind.
-    fn end(&mut self, within: Duration) -> ExitCode {
+    fn end(&mut self, within: Duration, mailbox: &Mailbox) -> ExitCode {
         self.outgoing.update(true, |report| report.state = WorkerState::Stopping.into());
         self.run.hold_spouts();
         self.run.deactivate();
-        let deadline = Instant::now() + within;
-        while !self.run.is_quiet() && Instant::now() < deadline {
-            self.pass_time(QUIET_EVERY.min(deadline.saturating_duration_since(Instant::now())));
+        let mut deadline = Instant::now() + within;
+        let mut is_sound = true;
+        while is_sound && !self.run.is_complete() && Instant::now() < deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            is_sound = !matches!(self.take_events(QUIET_EVERY.min(left)), Then::Panicked);
+            while let Some(news) = mailbox.take() {
+                match news {
+                    // A peer that is started again may hold what is waited for.
+                    News::Peer { .. } => drop(self.hear(news)),
+                    News::Stop { within, .. } => deadline = deadline.min(Instant::now() + within),
+                    // Its peers leave, too: what is not done by now is moved.
+                    News::Assignment(newest) => {
+                        let order = self.life.judge(self.version, &self.executors, &self.all, &newest);
+                        if matches!(order, Order::Leave(_)) && self.state != Status::Killed {
+                            self.fail_as_moved();
+                            deadline = Instant::now();
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            self.peers.reopen(Instant::now());
+            self.tell();
         }
-        let snapshot = self.run.snapshot(SNAPSHOT_WAIT);
-        let figures = serde_json::to_vec(&snapshot).unwrap_or_default();
+        let figures = reporting::figures(&self.run.snapshot(SNAPSHOT_WAIT));
         self.outgoing.update(true, |report| report.figures = figures.into());
-        self.run.begin_stop();
-        let deadline = Instant::now() + CLOSE_WAIT.max(within / 4);
-        while !self.run.has_ended() && Instant::now() < deadline {
-            self.pass_time(Duration::from_millis(10));
-        }
-        if self.run.has_ended() {
-            self.run.finish_stop();
-        } else {
-            tracing::warn!("a task hangs in user code: it is left behind");
-        }
-        ExitCode::SUCCESS
-    }
-
-    fn pass_time(&mut self, time: Duration) {
-        if let Some(Event::Error(report)) = self.run.next_event(time) {
-            self.report_error(report);
-        }
+        let (outgoing, file) = (&self.outgoing, &self.file);
+        is_sound &= close(&mut self.run, CLOSE_WAIT.max(within / 4), |report| {
+            tracing::error!(component = %report.component, task = %report.task, error = report.message, "error of a component");
+            outgoing.error(reporting::error(report, &file.host, file.port));
+        });
+        if is_sound { ExitCode::SUCCESS } else { ExitCode::from(ENGINE_PANICKED) }
     }
 }

@@ -30,6 +30,9 @@ struct Open {
     interval: Duration,
     emit_at: Time,
     save_at: Time,
+    /// Numbers that are on their way.
+    pending: u64,
+    is_active: bool,
     is_done: bool,
 }
 
@@ -41,6 +44,16 @@ impl Source {
 
     fn opened(&mut self) -> &mut Open {
         self.open.as_mut().expect("open comes before all else")
+    }
+
+    /// Saves where it stands when it rests and nothing is on its way: from now on it may be moved, and
+    /// its next life may open before this one is closed.
+    fn save_at_rest(&mut self) {
+        let open = self.opened();
+        if !open.is_active && open.pending == 0 && !open.is_done {
+            // Nobody is to be told of an error here; the next life emits a little more again.
+            open.dir.save(open.numbers.ledger()).ok();
+        }
     }
 }
 
@@ -63,6 +76,8 @@ impl Spout for Source {
             interval: Duration::try_from_secs_f64(share.tasks as f64 / self.rate).unwrap_or(Duration::MAX),
             emit_at: ctx.now(),
             save_at: ctx.now() + SAVE_EVERY,
+            pending: 0,
+            is_active: true,
         });
         Ok(())
     }
@@ -90,6 +105,7 @@ impl Spout for Source {
             return Ok(Next::Idle);
         };
         open.emit_at = (open.emit_at + open.interval).max(now - CATCH_UP_MAX);
+        open.pending += 1;
         if is_replay {
             out.emit_replayed(id, (id,));
         } else {
@@ -99,11 +115,26 @@ impl Spout for Source {
     }
 
     fn ack(&mut self, id: u64) {
-        self.opened().numbers.ack(id);
+        let open = self.opened();
+        open.numbers.ack(id);
+        open.pending -= 1;
+        self.save_at_rest();
     }
 
     fn fail(&mut self, id: u64, _: FailCause) {
-        self.opened().numbers.fail(id);
+        let open = self.opened();
+        open.numbers.fail(id);
+        open.pending -= 1;
+        self.save_at_rest();
+    }
+
+    fn activate(&mut self) {
+        self.opened().is_active = true;
+    }
+
+    fn deactivate(&mut self) {
+        self.opened().is_active = false;
+        self.save_at_rest();
     }
 
     fn close(&mut self) {
@@ -141,5 +172,18 @@ mod tests {
         assert_eq!(again.emitted(), [values![2]]);
         source.ack(again.pending()[0]);
         assert_eq!(source.ask().next(), Some(Next::Done));
+    }
+
+    #[test]
+    fn a_next_life_begins_where_this_one_rests() {
+        let dir = tempfile::tempdir().unwrap();
+        let life = || SpoutTest::new(Source::new(3, 1000.0, dir.path().to_owned()));
+        let mut first = life();
+        let asked = first.ask();
+        assert_eq!(asked.emitted(), [values![1]]);
+        first.deactivate();
+        first.ack(asked.pending()[0]);
+        assert_eq!(life().ask().emitted(), [values![2]], "before the first one is closed");
+        first.close();
     }
 }

@@ -67,17 +67,14 @@ fn print(context: &Context, args: &Rebalance, reply: &v1::RebalanceReply, moved:
         });
         return;
     }
-    match (args.dry_run, moved) {
-        (true, _) if reply.moves.is_empty() => output::line(&format!("nothing of {} would move", reply.name)),
-        (true, _) => output::line(&format!("of {} would move:", reply.name)),
-        (false, None) => output::line(&format!("{} is being placed anew", reply.name)),
-        (false, Some(0)) => {
-            output::line(&format!("{} is placed anew; no tuple failed because of it", reply.name))
-        }
-        (false, Some(moved)) => {
-            output::line(&format!("{} is placed anew; {moved} tuples failed because of it", reply.name));
-        }
-    }
+    let name = &reply.name;
+    output::line(&match (args.dry_run, moved) {
+        (true, _) if reply.moves.is_empty() => format!("nothing of {name} would move"),
+        (true, _) => format!("of {name} would move:"),
+        (false, None) => format!("{name} is being placed anew"),
+        (false, Some(0)) => format!("{name} is placed anew; no tuple failed because of it"),
+        (false, Some(moved)) => format!("{name} is placed anew; {moved} tuples failed because of it"),
+    });
     if !reply.moves.is_empty() {
         output::line(&output::people::moves(&reply.moves));
     }

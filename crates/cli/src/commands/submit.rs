@@ -6,27 +6,31 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use storm_config::{Config, Origin, topology_layer};
 use storm_model::{Status, TopologySpec, validate};
 use storm_rpc::nimbus_client::command_id;
-use storm_rpc::{CallError, Nimbuses, blob, v1};
+use storm_rpc::{CallError, ErrorCode, Nimbuses, blob, v1};
 
 use super::wait;
 use crate::args::{Common, Submit};
-use crate::binary::{self, Description, Needs};
+use crate::binary::{self, Description, Layers, Needs};
 use crate::context::{Context, divide, invalid_config, user};
 use crate::output;
+
+/// How often the binary is uploaded at most: once for each leader that is lost meanwhile, and once more.
+const UPLOADS: usize = 4;
 
 pub(super) async fn run(common: &Common, args: &Submit) -> Result<(), CallError> {
     let (with_topology, set) = divide(&common.set);
     let context = Context::load(&Common { set, ..common.clone() })?;
-    let config =
+    let above =
         topology_layer(args.conf.as_deref(), &with_topology).map_err(|errors| invalid_config(&errors))?;
+    let layers = Layers { below: context.below_topology(), above };
 
     let needs = binary::needs(&args.binary)?;
     binary::check_runs_here(&args.binary, &needs)?;
-    let description = binary::describe(&args.binary, &args.arguments).await?;
+    let description = binary::describe(&args.binary, &args.arguments, &layers).await?;
     let name = args.name.clone().unwrap_or_else(|| description.name.clone());
     check_name(&name)?;
     check_spec(&name, &description.spec)?;
-    let notes = check_config(&context.config, &description.spec, &config)?;
+    let notes = check_config(&context.config, &description.spec, &description.config)?;
     if !context.is_json {
         notes.iter().for_each(|note| output::note(note));
         if description.is_debug_build {
@@ -52,10 +56,8 @@ pub(super) async fn run(common: &Common, args: &Submit) -> Result<(), CallError>
     let binary = binary
         .expect("reading a file does not panic")
         .map_err(|error| CallError::invalid(format!("cannot read {}: {error}", args.binary.display())))?;
-    upload(&nimbuses, &args.binary, &binary, context.is_json).await?;
-
-    let request = request(args, &name, &needs, description, binary, config);
-    let reply = nimbuses.submit(&request).await?;
+    let request = request(args, &name, &needs, description, binary.clone());
+    let reply = start(&nimbuses, &args.binary, &binary, &request, context.is_json).await?;
     let id = reply.topology_id.clone();
     if args.wait.wait {
         let wanted = if args.inactive { Status::Inactive } else { Status::Active };
@@ -71,7 +73,6 @@ fn request(
     needs: &Needs,
     description: Description,
     binary: v1::BlobRef,
-    config: serde_json::Map<String, serde_json::Value>,
 ) -> v1::SubmitRequest {
     let json = |value: serde_json::Result<Vec<u8>>| value.expect("plain data with text keys");
     let file_name = args.binary.file_name().unwrap_or(args.binary.as_os_str());
@@ -82,7 +83,7 @@ fn request(
         file_name: file_name.to_string_lossy().into_owned(),
         arguments: args.arguments.clone(),
         spec: json(serde_json::to_vec(&description.spec)),
-        config: json(serde_json::to_vec(&config)),
+        config: json(serde_json::to_vec(&description.config)),
         inactive: args.inactive,
         owner: user(),
         arch: needs.arch.clone(),
@@ -170,6 +171,26 @@ fn check_supervisors(
     Err(CallError::invalid(message).advise(
         "build it on a system as old as the supervisors', or for musl: `cargo build --release --target x86_64-unknown-linux-musl`",
     ))
+}
+
+/// Uploads and starts. The leader may be lost between the two, and with it the only copy: then the next
+/// one gets it, too.
+async fn start(
+    nimbuses: &Nimbuses,
+    path: &Path,
+    binary: &v1::BlobRef,
+    request: &v1::SubmitRequest,
+    is_json: bool,
+) -> Result<v1::CommandReply, CallError> {
+    for _ in 1..UPLOADS {
+        upload(nimbuses, path, binary, is_json).await?;
+        match nimbuses.submit(request).await {
+            Err(error) if error.code == ErrorCode::Invalid && !nimbuses.has_blob(binary).await? => {}
+            answer => return answer,
+        }
+    }
+    upload(nimbuses, path, binary, is_json).await?;
+    nimbuses.submit(request).await
 }
 
 async fn upload(

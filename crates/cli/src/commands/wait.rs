@@ -110,6 +110,10 @@ pub(super) fn not_yet<T>(topology: &v1::TopologyStatus) -> Seen<T> {
             format!("worker {}:{} is {state}", worker.host, worker.port)
         })
         .collect();
+    // What a worker ended of that is to be started again.
+    let is_failing = topology.workers.iter().any(|worker| worker.state() == v1::WorkerState::BackingOff);
+    let ends = topology.errors.iter().filter(|error| matches!(&*error.kind, "exit" | "start"));
+    why.extend(ends.take(1).filter(|_| is_failing).map(|error| error.message.clone()));
     why.extend(Some(topology.explanation.clone()).filter(|text| !text.is_empty()));
     Seen::NotYet(why.join("; "), due)
 }
@@ -139,6 +143,33 @@ mod tests {
         let error = until(NO_TIME, true, "x is settled", look).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::WaitRanOut);
         assert_eq!(error.message, "waited 0s until x is settled, in vain: a worker is STARTING");
+    }
+
+    #[test]
+    fn a_worker_that_does_not_start_says_why() {
+        let error = |kind: &str, message: &str| v1::ErrorReport {
+            kind: kind.into(),
+            message: message.into(),
+            ..Default::default()
+        };
+        let worker = v1::WorkerStatus {
+            host: "h".into(),
+            port: 1,
+            state: v1::WorkerState::BackingOff.into(),
+            ..Default::default()
+        };
+        let mut topology = v1::TopologyStatus {
+            workers: vec![worker],
+            errors: vec![error("error", "of a bolt"), error("exit", "no file x"), error("exit", "old")],
+            ..Default::default()
+        };
+        let why = |topology: &v1::TopologyStatus| match not_yet::<()>(topology) {
+            Seen::NotYet(why, _) => why,
+            Seen::Done(()) => String::new(),
+        };
+        assert_eq!(why(&topology), "worker h:1 is BACKING_OFF; no file x");
+        topology.workers[0].state = v1::WorkerState::Starting.into();
+        assert_eq!(why(&topology), "worker h:1 is STARTING");
     }
 
     #[tokio::test]

@@ -27,6 +27,8 @@ const WELL_AFTER: Duration = Duration::from_secs(10);
 const END_WITHIN: Duration = Duration::from_millis(8500);
 /// What ZooKeeper gets, when all others have ended: together less than 10 s.
 const END_FIRST_WITHIN: Duration = Duration::from_millis(700);
+/// A daemon's log that is larger when the daemon starts is set aside.
+const LOG_BYTES: u64 = 10 << 20;
 /// How often to look whether what was killed is gone.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How long that may take.
@@ -161,8 +163,9 @@ async fn keep(daemon: Daemon, restarts: bool, mut order: watch::Receiver<Order>)
 }
 
 fn spawn(daemon: &Daemon) -> std::io::Result<Child> {
+    rotate(&daemon.log)?;
     let log = OpenOptions::new().create(true).append(true).open(&daemon.log)?;
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new(own_program()?);
     command.args(&daemon.arguments).env(DEV_VARIABLE, &daemon.directory);
     // They stand in the file that all daemons read, below what must be so in this cluster.
     let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
@@ -173,6 +176,20 @@ fn spawn(daemon: &Daemon) -> std::io::Result<Child> {
     // Ctrl-C on the terminal is for this process, which ends them in order.
     command.process_group(0).kill_on_drop(true);
     command.spawn()
+}
+
+/// This program. When another build has taken its place meanwhile, its own file is still there for the kernel.
+fn own_program() -> std::io::Result<PathBuf> {
+    let path = std::env::current_exe()?;
+    Ok(if path.exists() { path } else { PathBuf::from("/proc/self/exe") })
+}
+
+/// Sets a large log aside; the one that was set aside before goes.
+fn rotate(log: &Path) -> std::io::Result<()> {
+    match fs::metadata(log) {
+        Ok(metadata) if metadata.len() > LOG_BYTES => fs::rename(log, log.with_extension("log.1")),
+        _ => Ok(()),
+    }
 }
 
 /// Waits for an order, or a stricter one.
@@ -261,6 +278,19 @@ mod tests {
         end_leftovers(directory.path());
         assert!(!left.wait().unwrap().success());
         assert!(leftovers(directory.path()).is_empty());
+    }
+
+    #[test]
+    fn a_large_log_is_set_aside() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("x.log");
+        rotate(&log).unwrap();
+        fs::write(&log, "small").unwrap();
+        rotate(&log).unwrap();
+        assert!(log.exists());
+        fs::File::options().write(true).open(&log).unwrap().set_len(LOG_BYTES + 1).unwrap();
+        rotate(&log).unwrap();
+        assert!(!log.exists() && directory.path().join("x.log.1").exists());
     }
 
     fn shell(directory: &Path, script: &str) -> Daemon {

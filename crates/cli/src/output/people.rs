@@ -457,6 +457,7 @@ mod tests {
             target_arch: "x86_64".into(),
             is_debug_build: true,
             spec: serde_json::from_value(spec).unwrap(),
+            config: Default::default(),
         };
         expect![[r#"
             words: debug build for x86_64 with storm-rs 0.1.0, contract 1

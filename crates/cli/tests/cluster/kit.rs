@@ -1,9 +1,10 @@
-//! A cluster under test.
+//! Clusters under test: what can be asked of each, and the one that `storm-rs dev` makes.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,6 +14,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
+
+mod by_hand;
+mod flow;
+mod zookeeper;
+
+pub(crate) use self::by_hand::{ByHand, Daemon, Plan};
+pub(crate) use self::flow::{Flow, Load, arrivals, arrived};
+pub(crate) use self::zookeeper::Kind;
 
 /// Until then whatever is waited for has happened, on however busy a machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
@@ -90,68 +99,53 @@ impl Said {
     }
 }
 
-/// A running `storm-rs dev`.
-pub(crate) struct Dev {
-    dev: Child,
+/// A command that was begun. It is killed when this is dropped.
+pub(crate) struct Begun {
+    child: Option<Child>,
+    what: String,
+}
+
+impl Begun {
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+    }
+
+    /// Waits until it has ended.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> Said {
+        let what = self.what.clone();
+        wait_until(&what, || self.has_ended());
+        Said::of(self.child.take().unwrap().wait_with_output().unwrap())
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+}
+
+/// What can be asked of a cluster, however it was put together. There is one at a time.
+pub(crate) struct Cluster {
     dir: TempDir,
+    conf: PathBuf,
     _alone: MutexGuard<'static, ()>,
 }
 
-impl Dev {
-    /// A cluster of two supervisors with four slots each.
-    pub(crate) fn start() -> Dev {
-        Dev::with(&[])
-    }
-
-    pub(crate) fn with(args: &[&str]) -> Dev {
+impl Cluster {
+    /// Waits for its turn. Commands will read this configuration, in a directory of its own.
+    fn new(conf: &str) -> Cluster {
         static ONE: Mutex<()> = Mutex::new(());
         let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir().unwrap();
-        let dev = launch(dir.path(), args);
-        let cluster = Dev { dev, dir, _alone: alone };
-        cluster.wait_until_ready();
-        cluster
-    }
-
-    fn wait_until_ready(&self) {
-        wait_until("the cluster is ready", || {
-            let said = fs::read_to_string(self.path("dev.out")).unwrap_or_default();
-            if self.has_ended() {
-                panic!("dev has ended: {said} {}", fs::read_to_string(self.path("dev.err")).unwrap());
-            }
-            said.lines().any(|line| line.starts_with("ready")) && self.conf().exists()
-        });
-    }
-
-    fn has_ended(&self) -> bool {
-        !is_alive(self.pid())
-    }
-
-    pub(crate) fn pid(&self) -> i32 {
-        i32::try_from(self.dev.id()).unwrap()
-    }
-
-    /// Ends dev in good order and starts it again on the same directory.
-    pub(crate) fn restart(&mut self) {
-        self.stop();
-        fs::remove_file(self.path("dev.out")).unwrap();
-        self.dev = launch(self.dir.path(), &[]);
-        self.wait_until_ready();
-    }
-
-    /// Ends dev in good order.
-    pub(crate) fn stop(&mut self) {
-        kill(Pid::from_raw(self.pid()), Signal::SIGTERM).ok();
-        self.dev.wait().unwrap();
-        assert_eq!(self.processes(), BTreeMap::new(), "all ends with dev");
+        Cluster { conf: dir.path().join(conf), dir, _alone: alone }
     }
 
     pub(crate) fn path(&self, below: &str) -> PathBuf {
         self.dir.path().join(below)
-    }
-
-    pub(crate) fn conf(&self) -> PathBuf {
-        self.path("data/storm.yaml")
     }
 
     /// A command to this cluster.
@@ -160,9 +154,20 @@ impl Dev {
     }
 
     fn storm_with(&self, args: Vec<OsString>) -> Said {
+        Said::of(self.command(args).output().unwrap())
+    }
+
+    fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         let mut command = Command::new(STORM_RS);
-        command.arg("--config").arg(self.conf()).args(args).stdin(Stdio::null());
-        Said::of(command.output().unwrap())
+        command.arg("--config").arg(&self.conf).args(args).stdin(Stdio::null());
+        command
+    }
+
+    /// A command that goes on while the test does something else.
+    pub(crate) fn begin(&self, args: &[&str]) -> Begun {
+        let mut command = self.command(args);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Begun { child: Some(child), what: format!("{args:?} ends") }
     }
 
     #[track_caller]
@@ -206,7 +211,7 @@ impl Dev {
         all.len() == workers && all.iter().all(|w| w["state"] == "RUNNING" && w["pid"].as_u64() > Some(0))
     }
 
-    /// Processes of this cluster by number, with their command lines; dev itself is not among them.
+    /// Processes of this cluster by number, with their command lines.
     pub(crate) fn processes(&self) -> BTreeMap<i32, String> {
         let dir = self.dir.path().to_str().unwrap();
         let mut found = BTreeMap::new();
@@ -218,7 +223,7 @@ impl Dev {
             let command = String::from_utf8_lossy(&command).replace('\0', " ");
             let cwd = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
             let is_ours = command.contains(dir) || cwd.starts_with(dir);
-            if is_ours && pid != self.pid() && is_alive(pid) {
+            if is_ours && is_alive(pid) {
                 found.insert(pid, command);
             }
         }
@@ -263,27 +268,104 @@ impl Dev {
         }
         text
     }
-}
-
-#[allow(clippy::print_stdout, reason = "what a failed test shows")]
-impl Drop for Dev {
-    fn drop(&mut self) {
+    #[allow(clippy::print_stdout, reason = "what a failed test shows")]
+    fn show_if_failed(&self) {
         if std::thread::panicking() {
             println!("{}", self.logs());
             println!("{:?}", self.storm(&["list"]));
         }
-        signal(self.pid(), Signal::SIGTERM);
-        let deadline = Instant::now() + Duration::from_secs(15);
-        while is_alive(self.pid()) && Instant::now() < deadline {
-            self.dev.try_wait().ok();
-            std::thread::park_timeout(LOOK);
-        }
-        signal(self.pid(), Signal::SIGKILL);
-        self.dev.wait().ok();
+    }
+
+    /// Kills what is left of it; a test that went well has left nothing.
+    fn clear(&self) {
         let left = self.processes();
         left.keys().for_each(|pid| signal(*pid, Signal::SIGKILL));
         assert!(left.is_empty() || std::thread::panicking(), "left behind: {left:?}");
     }
+}
+
+/// A running `storm-rs dev`.
+pub(crate) struct Dev {
+    dev: Child,
+    cluster: Cluster,
+}
+
+impl Deref for Dev {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
+impl Dev {
+    /// A cluster of two supervisors with four slots each.
+    pub(crate) fn start() -> Dev {
+        Dev::with(&[])
+    }
+
+    pub(crate) fn with(args: &[&str]) -> Dev {
+        let cluster = Cluster::new("data/storm.yaml");
+        let dev = launch(cluster.dir.path(), args);
+        let cluster = Dev { dev, cluster };
+        cluster.wait_until_ready();
+        cluster
+    }
+
+    fn wait_until_ready(&self) {
+        wait_until("the cluster is ready", || {
+            let said = fs::read_to_string(self.path("dev.out")).unwrap_or_default();
+            if self.has_ended() {
+                panic!("dev has ended: {said} {}", fs::read_to_string(self.path("dev.err")).unwrap());
+            }
+            said.lines().any(|line| line.starts_with("ready")) && self.conf.exists()
+        });
+    }
+
+    fn has_ended(&self) -> bool {
+        !is_alive(self.pid())
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        i32::try_from(self.dev.id()).unwrap()
+    }
+
+    /// Ends dev in good order and starts it again on the same directory.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        fs::remove_file(self.path("dev.out")).unwrap();
+        self.dev = launch(self.dir.path(), &[]);
+        self.wait_until_ready();
+    }
+
+    /// Ends dev in good order.
+    pub(crate) fn stop(&mut self) {
+        kill(Pid::from_raw(self.pid()), Signal::SIGTERM).ok();
+        self.dev.wait().unwrap();
+        assert_eq!(self.processes(), BTreeMap::new(), "all ends with dev");
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        self.show_if_failed();
+        end(&mut self.dev);
+        self.clear();
+    }
+}
+
+/// Ends a process in good order, or else by force.
+fn end(child: &mut Child) {
+    let is_running = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+    if is_running(child) {
+        signal(i32::try_from(child.id()).unwrap(), Signal::SIGTERM);
+    }
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while is_running(child) && Instant::now() < deadline {
+        std::thread::park_timeout(LOOK);
+    }
+    child.kill().ok();
+    child.wait().ok();
 }
 
 fn launch(dir: &Path, args: &[&str]) -> Child {

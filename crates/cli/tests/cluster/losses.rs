@@ -2,64 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 use nix::sys::signal::Signal;
 
-use crate::kit::{Dev, is_alive, signal, wait_until};
-
-const COUNT: u64 = 6000;
-
-/// At-least-once on two supervisors, three workers, for some seconds.
-struct Flow {
-    dev: Dev,
-}
-
-impl Flow {
-    fn start(dev: Dev) -> Flow {
-        let out = dev.path("numbers");
-        let args = [
-            "--out",
-            out.to_str().unwrap(),
-            "--count",
-            &COUNT.to_string(),
-            "--rate",
-            "1000",
-            "--fail-rate",
-            "0.01",
-        ];
-        dev.submit("at-least-once", &["-c", "topology.workers=3"], &args);
-        let flow = Flow { dev };
-        flow.wait_for(200);
-        flow
-    }
-
-    fn wait_for(&self, count: usize) {
-        let out = self.dev.path("numbers");
-        wait_until("numbers arrive", || arrived(&out).len() >= count);
-    }
-
-    /// Until everything has arrived.
-    fn end(self) -> Dev {
-        let out = self.dev.path("numbers");
-        wait_until("the run is done", || out.join("done.json").exists());
-        assert_eq!(arrived(&out).len() as u64, COUNT, "every number has arrived");
-        self.dev
-    }
-}
-
-fn arrived(dir: &Path) -> BTreeSet<u64> {
-    let mut numbers = BTreeSet::new();
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_name().to_str().is_some_and(|name| name.starts_with("sink-") && name.ends_with(".tsv"))
-        {
-            let text = fs::read_to_string(entry.path()).unwrap();
-            let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-            numbers.extend(lines.map(|line| line.parse::<u64>().unwrap()));
-        }
-    }
-    numbers
-}
+use crate::kit::{Dev, Flow, arrived, is_alive, signal, wait_until};
 
 #[test]
 fn a_run_without_faults_ends_with_every_number() {
@@ -70,13 +16,14 @@ fn a_run_without_faults_ends_with_every_number() {
 fn a_worker_that_is_killed_is_started_again() {
     let flow = Flow::start(Dev::start());
     for _ in 0..3 {
-        let before = arrived(&flow.dev.path("numbers")).len();
-        let victim = flow.dev.worker_pids("at-least-once")[1];
+        let before = arrived(&flow.cluster.path("numbers")).len();
+        let victim = flow.cluster.worker_pids("at-least-once")[1];
         signal(victim, Signal::SIGKILL);
         wait_until("all workers run again", || {
-            flow.dev.runs_with("at-least-once", 3) && !flow.dev.worker_pids("at-least-once").contains(&victim)
+            flow.cluster.runs_with("at-least-once", 3)
+                && !flow.cluster.worker_pids("at-least-once").contains(&victim)
         });
-        flow.wait_for((before + 100).min(COUNT as usize));
+        flow.wait_for((before + 100).min(flow.count()));
     }
     flow.end();
 }
@@ -84,28 +31,28 @@ fn a_worker_that_is_killed_is_started_again() {
 #[test]
 fn a_frozen_worker_is_killed_and_started_again() {
     let flow = Flow::start(Dev::start());
-    let victim = flow.dev.worker_pids("at-least-once")[0];
+    let victim = flow.cluster.worker_pids("at-least-once")[0];
     signal(victim, Signal::SIGSTOP);
-    wait_until("another life of it runs", || !is_alive(victim) && flow.dev.runs_with("at-least-once", 3));
+    wait_until("another life of it runs", || !is_alive(victim) && flow.cluster.runs_with("at-least-once", 3));
     flow.end();
 }
 
 #[test]
 fn workers_outlive_their_supervisor_and_are_adopted() {
     let flow = Flow::start(Dev::start());
-    let workers: BTreeSet<i32> = flow.dev.worker_pids("at-least-once").into_iter().collect();
-    let supervisors = flow.dev.daemons("supervisor");
+    let workers: BTreeSet<i32> = flow.cluster.worker_pids("at-least-once").into_iter().collect();
+    let supervisors = flow.cluster.daemons("supervisor");
     assert_eq!(supervisors.len(), 2);
     for supervisor in &supervisors {
         signal(*supervisor, Signal::SIGKILL);
     }
     wait_until("dev has started them again", || {
-        let now = flow.dev.daemons("supervisor");
+        let now = flow.cluster.daemons("supervisor");
         now.len() == 2 && now.iter().all(|pid| !supervisors.contains(pid))
     });
     wait_until("the same workers are known again", || {
-        let now: BTreeSet<i32> = flow.dev.worker_pids("at-least-once").into_iter().collect();
-        now == workers && flow.dev.runs_with("at-least-once", 3)
+        let now: BTreeSet<i32> = flow.cluster.worker_pids("at-least-once").into_iter().collect();
+        now == workers && flow.cluster.runs_with("at-least-once", 3)
     });
     flow.end();
 }
@@ -113,27 +60,27 @@ fn workers_outlive_their_supervisor_and_are_adopted() {
 #[test]
 fn without_nimbus_workers_run_on_and_are_started_again() {
     let flow = Flow::start(Dev::with(&["--no-restart"]));
-    let workers = flow.dev.worker_pids("at-least-once");
-    for nimbus in flow.dev.daemons("nimbus") {
+    let workers = flow.cluster.worker_pids("at-least-once");
+    for nimbus in flow.cluster.daemons("nimbus") {
         signal(nimbus, Signal::SIGKILL);
     }
     signal(workers[2], Signal::SIGKILL);
-    let out = flow.dev.path("numbers");
+    let out = flow.cluster.path("numbers");
     wait_until("the run is done without a Nimbus", || out.join("done.json").exists());
-    assert_eq!(arrived(&out).len() as u64, COUNT);
+    assert_eq!(arrived(&out).len(), flow.count());
     assert!(is_alive(workers[0]) && is_alive(workers[1]), "nothing else has been touched");
 }
 
 #[test]
 fn zookeeper_may_be_away() {
     let flow = Flow::start(Dev::start());
-    let workers: BTreeSet<i32> = flow.dev.worker_pids("at-least-once").into_iter().collect();
+    let workers: BTreeSet<i32> = flow.cluster.worker_pids("at-least-once").into_iter().collect();
     for _ in 0..2 {
-        let zookeepers = flow.dev.daemons("dev-zookeeper");
+        let zookeepers = flow.cluster.daemons("dev-zookeeper");
         assert_eq!(zookeepers.len(), 1);
         signal(zookeepers[0], Signal::SIGKILL);
         wait_until("it is back", || {
-            flow.dev.daemons("dev-zookeeper").first().is_some_and(|now| *now != zookeepers[0])
+            flow.cluster.daemons("dev-zookeeper").first().is_some_and(|now| *now != zookeepers[0])
         });
     }
     let dev = flow.end();
@@ -144,28 +91,28 @@ fn zookeeper_may_be_away() {
 #[test]
 fn a_supervisor_that_dies_with_its_workers_is_started_again_with_them() {
     let flow = Flow::start(Dev::start());
-    let supervisor = flow.dev.daemons("supervisor")[0];
-    let of_it = flow.dev.workers_of(supervisor);
+    let supervisor = flow.cluster.daemons("supervisor")[0];
+    let of_it = flow.cluster.workers_of(supervisor);
     assert!(!of_it.is_empty());
     for pid in of_it.iter().chain([&supervisor]) {
         signal(*pid, Signal::SIGKILL);
     }
-    wait_until("all run again", || flow.dev.runs_with("at-least-once", 3));
+    wait_until("all run again", || flow.cluster.runs_with("at-least-once", 3));
     flow.end();
 }
 
 #[test]
 fn a_node_that_is_silent_loses_its_work_and_stops_when_it_wakes() {
     let flow = Flow::start(Dev::start());
-    let supervisor = flow.dev.daemons("supervisor")[0];
-    let frozen = flow.dev.workers_of(supervisor);
+    let supervisor = flow.cluster.daemons("supervisor")[0];
+    let frozen = flow.cluster.workers_of(supervisor);
     assert!(!frozen.is_empty());
     for pid in [supervisor].iter().chain(&frozen) {
         signal(*pid, Signal::SIGSTOP);
     }
     wait_until("its work runs elsewhere", || {
-        let pids = flow.dev.worker_pids("at-least-once");
-        flow.dev.runs_with("at-least-once", pids.len()) && frozen.iter().all(|pid| !pids.contains(pid))
+        let pids = flow.cluster.worker_pids("at-least-once");
+        flow.cluster.runs_with("at-least-once", pids.len()) && frozen.iter().all(|pid| !pids.contains(pid))
     });
     for pid in [supervisor].iter().chain(&frozen) {
         signal(*pid, Signal::SIGCONT);

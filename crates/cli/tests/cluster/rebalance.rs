@@ -1,6 +1,10 @@
 //! Rebalance under load: nothing fails because of it.
 
-use crate::kit::{Dev, wait_until};
+use std::collections::BTreeSet;
+
+use nix::sys::signal::Signal;
+
+use crate::kit::{ByHand, Daemon, Dev, Flow, Kind, Load, Plan, arrivals, signal, wait_until};
 
 #[test]
 fn a_topology_moves_to_more_workers_and_back() {
@@ -23,4 +27,68 @@ fn a_topology_moves_to_more_workers_and_back() {
     for component in status["components"].as_array().unwrap() {
         assert_eq!(component["failed"], 0, "{component}");
     }
+}
+
+#[test]
+fn under_load_no_tuple_fails_and_each_arrives_once() {
+    let load = Load { count: 30_000, rate: 3000, fail_rate: 0.0, workers: 3 };
+    let flow = Flow::with(Dev::start(), load);
+    let mut moved = 0;
+    for (wanted, workers) in [(["-n", "6"], 6), (["-n", "2"], 2), (["-e", "relay1=1"], 2)] {
+        flow.wait_for_more(1000);
+        let mut command = vec!["rebalance", "at-least-once", "--wait"];
+        command.extend(wanted);
+        let said = flow.cluster.json(&command);
+        moved += said["moved"].as_u64().unwrap();
+        assert!(flow.cluster.runs_with("at-least-once", workers), "{wanted:?}");
+    }
+    assert_eq!(flow.cluster.status("at-least-once")["executorsTotal"], 5);
+    let (dev, done) = flow.end_with();
+    assert_eq!(done["failed"], moved, "what fails is told: {done}");
+    if moved == 0 {
+        let arrivals = arrivals(&dev.path("numbers"));
+        assert_eq!(arrivals.len(), load.count, "each number has arrived once: {done}");
+    }
+}
+
+#[test]
+fn a_topology_spreads_when_slots_appear() {
+    let plan = Plan { nimbuses: 1, supervisors: 1, slots: 2, ..Plan::on(Kind::Embedded) };
+    let hand = ByHand::start(plan).unwrap();
+    let mut flow = Flow::with(hand, Load { workers: 4, ..Load::default() });
+    let status = flow.cluster.status("at-least-once");
+    assert_eq!(
+        ["workersTotal", "workersRequested", "unplacedExecutors"].map(|key| status[key].as_u64().unwrap()),
+        [2, 4, 0]
+    );
+    assert!(status["explanation"].as_str().unwrap().contains("2"), "{status:#}");
+    flow.cluster.add_supervisor();
+    wait_until("it has its four workers", || flow.cluster.runs_with("at-least-once", 4));
+    let supervisors: BTreeSet<String> =
+        flow.cluster.workers("at-least-once").into_iter().map(|w| w["supervisorId"].to_string()).collect();
+    assert_eq!(supervisors.len(), 2);
+    flow.end();
+}
+
+#[test]
+fn nodes_may_freeze_in_the_middle_of_it() {
+    let plan = Plan { nimbuses: 1, supervisors: 3, ..Plan::on(Kind::Embedded) };
+    let mut flow = Flow::with(ByHand::start(plan).unwrap(), Load { count: 10_000, ..Load::default() });
+    let hand = &mut flow.cluster;
+    let frozen: Vec<i32> = hand.supervisors[..2]
+        .iter()
+        .map(Daemon::pid)
+        .flat_map(|supervisor| [vec![supervisor], hand.workers_of(supervisor)].concat())
+        .collect();
+    let before = hand.status("at-least-once")["assignmentVersion"].clone();
+    let rebalance = hand.begin(&["rebalance", "at-least-once", "-n", "6", "-w", "3", "--wait"]);
+    wait_until("it is accepted", || hand.status("at-least-once")["status"] == "REBALANCING");
+    frozen.iter().for_each(|pid| signal(*pid, Signal::SIGSTOP));
+    wait_until("it is placed anew", || hand.status("at-least-once")["assignmentVersion"] != before);
+    wait_until("they are missed", || hand.storm(&["health"]).stdout.contains("silent"));
+    frozen.iter().for_each(|pid| signal(*pid, Signal::SIGCONT));
+    rebalance.end().ok();
+    wait_until("six workers run", || hand.runs_with("at-least-once", 6));
+    hand.wait_until_ready();
+    flow.end();
 }

@@ -747,4 +747,25 @@ proptest! {
             world.core.step(world.now, Event::Received { connection, frame: frame.into() });
         }
     }
+
+    #[test]
+    fn no_mangled_requests_make_the_core_panic(
+        requests in vec((request(), any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 0..20),
+    ) {
+        let mut world = World::new();
+        let mut client = world.connect();
+        for (request, at, byte, is_cut) in requests {
+            let mut packet = RequestHeader { xid: 77, op: request.op() }.to_bytes();
+            request.write_body(&mut packet);
+            let at = at.index(packet.len());
+            packet[at] = byte;
+            if is_cut {
+                packet.truncate(at + 1);
+            }
+            world.step(Event::Received { connection: client.connection, frame: packet.into() });
+            if world.closed.contains(&client.connection) {
+                client = world.connect();
+            }
+        }
+    }
 }

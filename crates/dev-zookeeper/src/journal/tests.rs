@@ -1,5 +1,7 @@
 //! Tests of the data directory: what comes back after any crash, and what is refused.
 
+use proptest::collection::vec;
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
@@ -177,4 +179,42 @@ fn a_directory_has_one_user() {
     assert!(matches!(Journal::open(dir.path()), Err(DataError::InUse { .. })));
     drop(journal);
     open(&dir);
+}
+
+// === Properties ===
+
+/// All that a log holds, and where its last whole record ends.
+fn read(log: &[u8]) -> Result<(Vec<Txn>, usize), LogError<StateError>> {
+    let mut txns = Vec::new();
+    let mut take = |txn: &Txn| {
+        txns.push(txn.clone());
+        Ok(())
+    };
+    let end = format::read_log(log, &mut take)?;
+    Ok((txns, end))
+}
+
+proptest! {
+    #[test]
+    fn a_log_is_read_back(batches in vec(vec((any::<u32>(), any::<Change>()), 0..3), 0..4)) {
+        let mut log = LOG_HEAD.to_vec();
+        let mut written = Vec::new();
+        for batch in batches {
+            let txns: Vec<Txn> = batch.into_iter().map(|(zxid, change)| txn(zxid.into(), change)).collect();
+            log.extend_from_slice(&format::record(log.len() as u64, &txns));
+            written.extend(txns);
+        }
+        prop_assert_eq!(read(&log), Ok((written, log.len())));
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_of_a_log_panic(bytes in vec(any::<u8>(), 0..200), mark in 0..200_usize) {
+        read(&bytes).ok();
+        let mut log = [LOG_HEAD, &bytes[..]].concat();
+        read(&log).ok();
+        let at = mark.min(log.len());
+        log.splice(at..at, *b"txns");
+        read(&log).ok();
+        format::read_snapshot(&log);
+    }
 }

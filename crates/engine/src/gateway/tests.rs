@@ -668,6 +668,53 @@ proptest! {
     }
 }
 
+fn news() -> impl Strategy<Value = News> {
+    prop_oneof![
+        any::<u64>().prop_map(News::Edges),
+        Just(News::ResetTimeout),
+        proptest::sample::select(FailCause::ALL.to_vec()).prop_map(News::Failed),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn acks_are_read_back(
+        acks in proptest::collection::vec((any::<u32>(), any::<u64>(), news()), 0..20),
+    ) {
+        let mut body = Vec::new();
+        let entry = |(task, root, news)| AckEntry { task: TaskId(task), root, news };
+        let acks: Vec<AckEntry> = acks.into_iter().map(entry).collect();
+        acks.iter().for_each(|ack| write_ack(ack, &mut body));
+        let mut reader = Reader { kind: kind::ACKS, left: &body };
+        for ack in acks {
+            prop_assert_eq!(reader.ack(), Ok(ack));
+        }
+        prop_assert!(reader.left.is_empty());
+    }
+
+    #[test]
+    fn any_ack_is_refused_or_written_as_it_came(
+        head in proptest::array::uniform12(any::<u8>()), code: u8, edges in prop_oneof![Just(0), any::<u64>()],
+    ) {
+        let body = [&head[..], &[code], &edges.to_le_bytes()].concat();
+        if let Ok(ack) = (Reader { kind: kind::ACKS, left: &body }).ack() {
+            let mut written = Vec::new();
+            write_ack(&ack, &mut written);
+            prop_assert_eq!(written, body);
+        }
+    }
+
+    #[test]
+    fn credit_and_windows_are_read_back(executor: u32, rows in 0..=i64::MAX, bytes in 0..=i64::MAX) {
+        let body = credit(&[(executor, rows as u64, bytes as u64)], &[(executor, rows as u64)]);
+        let mut reader = Reader { kind: kind::CREDIT, left: &body };
+        prop_assert_eq!(reader.u32(), Ok(1));
+        prop_assert_eq!(reader.returned(), Ok((executor, Grant { rows, bytes })));
+        prop_assert_eq!(reader.window(), Ok((executor, rows)));
+        prop_assert!(reader.left.is_empty());
+    }
+}
+
 fn u32s(numbers: &[u32]) -> Vec<u8> {
     numbers.iter().flat_map(|n| n.to_le_bytes()).collect()
 }

@@ -123,6 +123,24 @@ proptest! {
             message_bytes(*prefix).ok();
         }
     }
+
+    #[test]
+    fn changed_bytes_are_refused_or_sent_as_they_came(
+        hello in hello(), reply in reply(), at: prop::sample::Index, byte: u8, end: prop::sample::Index,
+    ) {
+        for mut bytes in [encode_hello(&hello), encode_reply(&reply)] {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            for bytes in [&bytes[..], &bytes[..end.index(bytes.len())]] {
+                if let Ok(hello) = decode_hello(bytes) {
+                    prop_assert_eq!(encode_hello(&hello), bytes);
+                }
+                if let Ok(reply) = decode_reply(bytes) {
+                    prop_assert_eq!(encode_reply(&reply), bytes);
+                }
+            }
+        }
+    }
 }
 
 fn some_hello(topology: &str) -> Hello {

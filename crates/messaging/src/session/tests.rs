@@ -142,6 +142,68 @@ proptest! {
             prop_assert_eq!(sides[from].outgoing.confirmed(), sides[from].outgoing.frames());
         }
     }
+
+    #[test]
+    fn a_peer_that_says_anything_gets_an_error_or_what_it_lacks(
+        said in proptest::collection::vec(said(), 0..60),
+    ) {
+        let (mut outgoing, mut incoming) = (Outgoing::new(BODY_MAX, BUFFER), Incoming::default());
+        for said in said {
+            let outcome = match said {
+                Said::Push(length) => {
+                    push(&mut outgoing, incoming.frames(), &vec![7; length]);
+                    Ok(())
+                }
+                Said::Write => {
+                    outgoing.wrote();
+                    Ok(())
+                }
+                Said::Confirm(count) => outgoing.confirm(count),
+                Said::Arrive(kind, number) => {
+                    incoming.arrive(&Frame { kind, number, count: 0, body: &[] }).map(drop)
+                }
+                Said::Reconnect(count) => outgoing.reconnect(count).map(|()| {
+                    let mut next = count;
+                    while !outgoing.unwritten().is_empty() {
+                        let mut bytes = outgoing.unwritten();
+                        while let Ok(Decoded::Frame(frame)) = decode(bytes, BODY_MAX) {
+                            assert_eq!(frame.number, next);
+                            next += 1;
+                            bytes = &bytes[frame.encoded_bytes()..];
+                        }
+                        assert!(bytes.is_empty());
+                        outgoing.wrote();
+                    }
+                    assert_eq!(next, outgoing.frames());
+                }),
+            };
+            // The session ends with the first error.
+            if outcome.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+/// What an untrue peer makes a side do, among what the side does itself.
+#[derive(Clone, Debug)]
+enum Said {
+    Push(usize),
+    Write,
+    Confirm(u64),
+    Reconnect(u64),
+    Arrive(u8, u64),
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let count = || prop_oneof![9 => 0..12_u64, 1 => any::<u64>()];
+    prop_oneof![
+        4 => (0..BODY_MAX).prop_map(Said::Push),
+        2 => Just(Said::Write),
+        1 => count().prop_map(Said::Confirm),
+        1 => count().prop_map(Said::Reconnect),
+        1 => (any::<u8>(), count()).prop_map(|(kind, number)| Said::Arrive(kind, number)),
+    ]
 }
 
 #[test]

@@ -1,15 +1,7 @@
 //! What a topology's binary needs of a machine, and whether one has it.
-//!
-//! It stands in the topology's configuration, under keys of our own, so that the next leader and
-//! people can read it.
 
-use serde_json::Value;
 use storm_cluster::{SupervisorRecord, TopologyRecord};
-use storm_model::ConfigMap;
 use storm_rpc::v1;
-
-const ARCH: &str = "storm-rs.binary.arch";
-const GLIBC: &str = "storm-rs.binary.glibc";
 
 /// What a binary needs; empty text: anything will do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,15 +16,10 @@ impl<'a> Needs<'a> {
     }
 
     pub(crate) fn of(record: &'a TopologyRecord) -> Needs<'a> {
-        let text = |key| record.config.get(key).and_then(Value::as_str).unwrap_or_default();
-        Needs { arch: text(ARCH), glibc: text(GLIBC) }
-    }
-
-    pub(crate) fn note(self, config: &mut ConfigMap) {
-        for (key, text) in [(ARCH, self.arch), (GLIBC, self.glibc)] {
-            if !text.is_empty() {
-                config.insert(key.to_owned(), text.into());
-            }
+        let binary = &record.binary;
+        Needs {
+            arch: binary.arch.as_deref().unwrap_or_default(),
+            glibc: binary.glibc.as_deref().unwrap_or_default(),
         }
     }
 

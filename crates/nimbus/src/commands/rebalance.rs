@@ -8,9 +8,9 @@ use storm_model::ComponentId;
 use storm_rpc::{CallError, v1};
 
 use super::{Answer, Context, Decision, named, pending, wait_secs};
-use crate::plan;
 use crate::state::{Change, State, Topology};
 use crate::transitions::{self, Effect, Event};
+use crate::{assign, plan};
 
 pub(super) fn decide(
     state: &State,
@@ -26,14 +26,6 @@ pub(super) fn decide(
     let mut answer = Answer::of(&record);
     // 0 keeps the number, as in Storm.
     let workers = request.workers.filter(|workers| *workers > 0);
-    let all: u32 = record.spec.components.iter().fold(0, |sum, (id, component)| {
-        sum + executors.get(id).or(record.executors.get(id)).copied().unwrap_or(component.executors)
-    });
-    if let Some(workers) = workers.filter(|workers| *workers > all) {
-        answer
-            .notes
-            .push(format!("{workers} workers were asked for, but there are {all} executors: it gets {all}"));
-    }
     let before = record.status;
     record.status = step.status;
     record.previous_status = step.previous;
@@ -41,10 +33,21 @@ pub(super) fn decide(
         let kind = PendingKind::Rebalance { workers, executors };
         record.pending = Some(pending(context, kind, wait_secs, &request.command_id));
     }
-    let (moves, explanation) = state.moves(&plan::rebalanced(&record, before));
-    answer.notes.push(explanation);
+    let after = plan::rebalanced(&record, before);
+    if let Some(most) = context.limits.workers.filter(|most| after.workers > *most) {
+        return Err(CallError::invalid(format!(
+            "{} workers are more than nimbus.slots.perTopology allows, which is {most}",
+            after.workers
+        )));
+    }
+    assign::check_fits(&assign::wanted(&after.spec, &after.executors), after.workers)?;
+    let (moves, explanation) = state.moves(&after);
     if moves.is_empty() {
-        answer.notes.push("nobody has to move".to_owned());
+        answer.notes.push("it is placed like that already: no executor moves".to_owned());
+    }
+    // That all of it is placed needs no words; why something is not, does.
+    if let Some((placed, why)) = explanation.split_once(": ") {
+        answer.notes.push(format!("as the cluster is now, {placed}: {why}"));
     }
     answer.moves = moves.into_iter().map(Into::into).collect();
     let changes = if request.dry_run { vec![] } else { vec![Change::PutTopology(Box::new(record))] };

@@ -68,7 +68,10 @@ fn a_submission_becomes_a_record_and_its_answer_is_kept_with_it() {
     assert_eq!(record.config["mine"], Value::Bool(true));
     assert_eq!(record.config["topology.name"], "words");
     assert!(record.config.keys().all(|key| key.starts_with("topology.") || key == "mine"));
-    assert_eq!(decision.answer.notes, ["9 workers were asked for, but there are 4 executors: it gets 4"]);
+    assert_eq!(
+        decision.answer.notes,
+        ["9 workers were asked for, but there are 4 executors: it gets 4 at most"]
+    );
     let Change::PutCommand(kept) = &decision.changes[1] else { panic!("{:?}", decision.changes) };
     assert_eq!(Answer::from_json(&kept.answer), decision.answer);
     assert_eq!(kept.id, "c1");
@@ -129,4 +132,117 @@ fn nothing_is_changed_while_frozen_but_a_dry_run_may_look() {
     request.dry_run = false;
     let error = fixture.decide(Command::Rebalance(request)).unwrap_err();
     assert_eq!(error.message, "nothing can be changed now: another cluster");
+}
+
+#[test]
+fn what_no_supervisor_could_start_is_refused() {
+    let refused = |change: fn(&mut v1::SubmitRequest)| {
+        let mut request = submit();
+        change(&mut request);
+        let error = Fixture::new().decide(Command::Submit(Box::new(request))).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Invalid, "{error}");
+        error.message
+    };
+    let long = refused(|r| r.name = "w".repeat(300));
+    assert!(long.ends_with("it has 300 bytes, and 180 is the most"), "{long}");
+    let file = refused(|r| r.file_name = "../../bin/sh".to_owned());
+    assert!(file.starts_with("'../../bin/sh' cannot be the name of the binary's file"), "{file}");
+    let argument = refused(|r| r.arguments = vec!["a\0b".to_owned()]);
+    assert!(argument.starts_with("the argument 'a\\0b' contains a NUL"), "{argument}");
+
+    let of_size = |executors: u32, tasks: u32| {
+        let mut spec = testing::spec();
+        let words = spec.components.get_mut("words").unwrap();
+        (words.executors, words.tasks) = (executors, tasks);
+        let request = v1::SubmitRequest { spec: serde_json::to_vec(&spec).unwrap(), ..submit() };
+        Fixture::new().decide(Command::Submit(Box::new(request))).unwrap_err().message
+    };
+    assert_eq!(
+        of_size(u32::MAX, u32::MAX),
+        "the topology has 4294967297 tasks, and storm-rs runs 100000 of one topology at most"
+    );
+    let executors = of_size(50_000, 50_000);
+    assert!(
+        executors.starts_with("50002 executors on 9 workers are more than the assignment"),
+        "{executors}"
+    );
+}
+
+#[test]
+fn a_rebalance_asks_for_no_more_than_a_cluster_can_hold() {
+    let mut fixture = Fixture::new().with(testing::topology("one", 1));
+    fixture.limits.workers = Some(8);
+    let request = v1::RebalanceRequest { workers: Some(9), ..v1::RebalanceRequest::default() };
+    let error = fixture.decide(Command::Rebalance(request)).unwrap_err();
+    assert_eq!(error.message, "9 workers are more than nimbus.slots.perTopology allows, which is 8");
+}
+
+#[test]
+fn a_rebalance_says_what_is_in_the_way_and_nothing_else() {
+    let fixture = Fixture::new().with(testing::topology("one", 1));
+    let notes = |workers, dry_run| {
+        let request =
+            v1::RebalanceRequest { workers: Some(workers), dry_run, ..v1::RebalanceRequest::default() };
+        fixture.decide(Command::Rebalance(request)).unwrap().answer.notes
+    };
+    assert_eq!(notes(2, true), Vec::<String>::new());
+    assert_eq!(notes(2, false), Vec::<String>::new());
+    assert_eq!(notes(3, true), ["as the cluster is now, 2 of 3 workers placed: no free slot on host-a"]);
+}
+
+#[test]
+fn this_nimbus_own_file_does_not_change_what_was_described() {
+    let mut fixture = Fixture::new();
+    let own = [
+        "topology.tasks=5",
+        "topology.max.task.parallelism=1",
+        "topology.parallelism.words=9",
+        "topology.message.timeout.secs=99",
+        "topology.max.spout.pending=77",
+        "topology.debug=true",
+        "theirs=1",
+    ];
+    fixture.config.layer_arguments(own).unwrap();
+    let mut spec = testing::spec();
+    spec.config.insert("topology.debug".to_owned(), false.into());
+    let request = v1::SubmitRequest {
+        spec: serde_json::to_vec(&spec).unwrap(),
+        config: br#"{"topology.message.timeout.secs": 7, "topology.tasks": 2}"#.to_vec(),
+        ..submit()
+    };
+    let decision = fixture.decide(Command::Submit(Box::new(request))).unwrap();
+    let record = put(&decision);
+    let config = &record.config;
+    assert_eq!(config["topology.message.timeout.secs"], 7, "the submission wins");
+    assert_eq!(config["topology.debug"], false, "then the code");
+    assert_eq!(config["topology.max.spout.pending"], 77, "then this file");
+    assert_eq!(config["topology.tasks"], 2, "as the submitter applied it");
+    assert!(!config.contains_key("topology.max.task.parallelism"), "{config:?}");
+    assert!(!config.contains_key("topology.parallelism.words"));
+    assert!(!config.contains_key("theirs"));
+    assert_eq!(record.spec, spec, "nothing is applied twice");
+}
+
+#[test]
+fn an_id_is_not_used_again_after_a_kill() {
+    let mut fixture = Fixture::new();
+    fixture.state.tombstones.insert("words-3-1764000000".into());
+    let decision = fixture.decide(Command::Submit(Box::new(submit()))).unwrap();
+    assert_eq!(decision.answer.topology_id, "words-4-1764000000");
+}
+
+#[test]
+fn what_a_binary_needs_stands_with_it() {
+    let request = v1::SubmitRequest { arch: "x86_64".to_owned(), ..submit() };
+    let decision = Fixture::new().decide(Command::Submit(Box::new(request))).unwrap();
+    let binary = &put(&decision).binary;
+    assert_eq!((binary.arch.as_deref(), &binary.glibc), (Some("x86_64"), &None));
+}
+
+#[test]
+fn ids_of_commands_can_be_names_of_nodes() {
+    assert!(Command::check_id(&storm_rpc::nimbus_client::command_id()).is_ok());
+    for bad in ["", "a b", "\u{7f}", "ü", &"x".repeat(129)] {
+        assert_eq!(Command::check_id(bad).unwrap_err().code, ErrorCode::Usage, "{bad}");
+    }
 }

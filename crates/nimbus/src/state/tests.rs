@@ -201,7 +201,7 @@ fn a_new_leader_goes_on_where_the_old_one_was() {
     world.state = State::new(Liveness::new(WINDOW));
     world.register(&[("a", 4)]);
     let wall_ms = world.wall_ms();
-    world.state.load(world.now, wall_ms, topologies, assignments);
+    world.state.load(world.now, wall_ms, topologies, assignments, BTreeSet::new());
     world.act();
     let remaining = world.state.topologies[&id].wait.unwrap().remaining(world.now);
     assert_eq!(remaining, Duration::from_secs(40));
@@ -223,7 +223,7 @@ fn what_is_not_read_is_not_gone() {
     assignments.remove(&two);
     let before = (world.assignment(&one).clone(), world.assignment(&two).clone());
     let wall_ms = world.wall_ms();
-    world.state.load(world.now, wall_ms, topologies, assignments.clone());
+    world.state.load(world.now, wall_ms, topologies, assignments.clone(), BTreeSet::new());
     world.act();
     assert_eq!((world.assignment(&one), world.assignment(&two)), (&before.0, &before.1));
     assert_eq!(world.state.record_problems.len(), 2, "{:?}", world.state.record_problems);
@@ -233,7 +233,7 @@ fn what_is_not_read_is_not_gone() {
     topologies.remove(&one);
     world.state = State::new(Liveness::new(WINDOW));
     world.register(&[("a", 4)]);
-    world.state.load(world.now, wall_ms, topologies, assignments);
+    world.state.load(world.now, wall_ms, topologies, assignments, BTreeSet::new());
     world.act();
     assert!(world.state.topologies[&two].is_astray());
     assert_eq!(world.state.topologies[&two].assignment(), None);
@@ -256,6 +256,110 @@ fn nothing_happens_while_frozen() {
         world.pass(&[]);
     }
     assert!(world.removed.is_empty());
+    assert_eq!(world.state.next_deadline(), None, "there is nothing to wake up for");
+}
+
+#[test]
+fn a_removal_that_nobody_saw_is_one() {
+    let mut world = World::new(&[("a", 4)]);
+    let id = world.submit("w", 2);
+    let wall_ms = world.wall_ms();
+    // The answer to the removal was lost; all is read again.
+    let (none, nothing) = (Children::new(), Children::new());
+    world.state.load(world.now, wall_ms, none, nothing, [id].into());
+    assert!(world.state.topologies.is_empty());
+    assert_eq!(world.state.record_problems, Vec::<String>::new());
+    assert!(world.state.used_slots().is_empty());
+}
+
+#[test]
+fn a_record_tells_with_which_assignment_it_was_written() {
+    let mut world = World::new(&[("a", 4)]);
+    let id = world.submit("w", 2);
+    let version = |world: &World| world.state.topologies[&id].record().assignment_version;
+    assert_eq!((version(&world), world.assignment(&id).version), (1, 1));
+    let mut record = world.state.topologies[&id].record().clone();
+    record.status = Status::Rebalancing;
+    record.pending =
+        pending(&world, PendingKind::Rebalance { workers: Some(1), executors: BTreeMap::new() }, 0);
+    world.put(record);
+    world.act();
+    assert_eq!((version(&world), world.assignment(&id).version), (2, 2));
+    // What follows a lost assignment is newer than it was.
+    let mut record = world.state.topologies[&id].record().clone();
+    let wanted = crate::assign::wanted(&record.spec, &record.executors);
+    let placed = crate::assign::standing(world.assignment(&id));
+    let next = crate::assign::next(&mut record, &wanted, None, &placed, |_| String::new()).unwrap();
+    assert_eq!(next.version, 3);
+}
+
+#[test]
+fn a_rebalance_that_cannot_be_written_is_given_up() {
+    let mut world = World::new(&[("a", 4)]);
+    let id = world.submit("w", 1);
+    let mut record = world.state.topologies[&id].record().clone();
+    record.status = Status::Rebalancing;
+    record.previous_status = Some(Status::Inactive);
+    record.pending =
+        pending(&world, PendingKind::Rebalance { workers: Some(3), executors: BTreeMap::new() }, 0);
+    world.put(record);
+    let wall_ms = world.wall_ms();
+    let batch = world.state.due(world.now, wall_ms).remove(0);
+    let change = world.state.give_up(&batch, wall_ms, "too many bytes").unwrap();
+    assert_eq!(world.state.due(world.now, wall_ms), Vec::<Vec<Change>>::new(), "not again and again");
+    world.state.apply(world.now, wall_ms, change, 99);
+    let topology = &world.state.topologies[&id];
+    assert_eq!((topology.record().status, topology.record().workers), (Status::Inactive, 1));
+    assert_eq!(topology.errors[0].message, "its rebalance was given up: too many bytes");
+    assert_eq!(world.state.next_deadline(), None);
+}
+
+#[test]
+fn one_end_of_a_worker_is_one_error() {
+    let mut world = World::new(&[("a", 1)]);
+    let id = world.submit("w", 1);
+    let worker = world.assignment(&id).workers[0].clone();
+    let told = v1::ErrorReport {
+        time_ms: 5,
+        host: worker.host.clone(),
+        port: worker.slot.port.into(),
+        message: "the worker was killed by SIGKILL".to_owned(),
+        kind: "exit".to_owned(),
+        ..v1::ErrorReport::default()
+    };
+    let slot = |problem: &str| v1::SlotReport {
+        port: worker.slot.port.into(),
+        topology_id: id.to_string(),
+        incarnation: Some(v1::Incarnation { number: worker.number, restarts: 0 }),
+        problem: problem.to_owned(),
+        ..v1::SlotReport::default()
+    };
+    let mut report = world.report("a");
+    report.workers[0].errors = vec![told];
+    report.slots = vec![slot("was killed by SIGKILL")];
+    world.state.supervisor_reported(world.now, 6, report.clone());
+    assert_eq!(world.state.topologies[&id].errors.len(), 1);
+    // What nobody else tells is told here.
+    report.workers.clear();
+    report.slots = vec![slot("the disk is full")];
+    world.state.supervisor_reported(world.now, 7, report);
+    let messages: Vec<_> = world.state.topologies[&id].errors.iter().map(|e| e.message.as_str()).collect();
+    assert_eq!(messages, ["the worker was killed by SIGKILL", "the disk is full"]);
+}
+
+#[test]
+fn who_is_not_assigned_gives_no_sign_of_life() {
+    let mut world = World::new(&[("a", 2), ("b", 2), ("c", 2)]);
+    let id = world.submit("w", 3);
+    let orphan = world.assignment(&id).workers.iter().find(|w| w.slot.supervisor == *"c").unwrap().clone();
+    for _ in 0..12 {
+        world.pass(&["a", "b"]);
+        // A former life of it, which was replaced long ago, speaks from another network.
+        let mut report = world.worker_report(&id, &orphan);
+        report.incarnation = Some(v1::Incarnation::default());
+        world.state.worker_reported(world.now, report);
+    }
+    assert_eq!(world.homes(&id), ["a".to_owned(), "b".to_owned()].into());
 }
 
 #[test]
@@ -279,6 +383,73 @@ fn late_reports_and_those_of_former_lives_do_not_count() {
     assert_eq!(topology.moved(), 4, "but what they failed when they left does");
 }
 
+/// What a life reports of task 3, which has emitted so many.
+fn figures(emitted: u64) -> Vec<u8> {
+    use storm_figures::{ExecutorSnapshot, Latency, StreamCount, TaskSnapshot};
+    let task = TaskSnapshot {
+        task: TaskId(3),
+        incarnation: 0,
+        streams: vec![StreamCount { emitted, ..StreamCount::new("default".into()) }],
+        inputs: vec![],
+        tracked: 0,
+        pending: 0,
+        lost: 0,
+        replayed: 0,
+        retained: 0,
+        oldest_retained_ns: 0,
+        metrics: vec![],
+    };
+    let executor = ExecutorSnapshot {
+        component: "words".into(),
+        kind: storm_model::ComponentKind::Spout,
+        executor: storm_model::ExecutorId { first: TaskId(3), last: TaskId(4) },
+        tasks: vec![task],
+        queue_latency: Latency::default(),
+        late_acks: 0,
+        dropped: 0,
+        window_rows: 0,
+        credit_out: 0,
+        uptime: Duration::from_secs(9),
+        busy: Duration::ZERO,
+    };
+    serde_json::to_vec(&Snapshot { executors: vec![executor] }).unwrap()
+}
+
+#[test]
+fn what_a_worker_says_last_counts_and_what_is_late_does_not() {
+    let mut world = World::new(&[("a", 2)]);
+    let id = world.submit("w", 1);
+    let first = world.assignment(&id).workers[0].clone();
+    let tell = |world: &mut World, number, restarts, uptime_ms, emitted| {
+        let report = v1::WorkerReport {
+            topology_id: id.to_string(),
+            slot: Some((&first.slot).into()),
+            incarnation: Some(v1::Incarnation { number, restarts }),
+            uptime_ms,
+            figures: figures(emitted).into(),
+            ..v1::WorkerReport::default()
+        };
+        world.state.worker_reported(world.now, report);
+        let report = world.state.topologies[&id].keeper.report(world.now);
+        report.component("words").unwrap().figures[storm_figures::Window::AllTime].emitted
+    };
+    assert_eq!(tell(&mut world, 1, 0, 1000, 40), 40);
+    assert_eq!(tell(&mut world, 1, 1, 500, 3), 43, "it was started again");
+    let mut record = world.state.topologies[&id].record().clone();
+    record.status = Status::Rebalancing;
+    record.pending =
+        pending(&world, PendingKind::Rebalance { workers: Some(2), executors: BTreeMap::new() }, 0);
+    world.put(record);
+    world.act();
+    assert!(world.assignment(&id).workers.iter().all(|worker| worker.number > 1));
+    assert_eq!(tell(&mut world, 1, 1, 900, 60), 100, "its last words come after the next assignment");
+    assert_eq!(tell(&mut world, 2, 0, 100, 5), 105);
+    assert_eq!(tell(&mut world, 1, 1, 950, 70), 105, "too late");
+    assert_eq!(tell(&mut world, 2, 0, 90, 4), 105, "overtaken by the next");
+    assert_eq!(tell(&mut world, 99, 0, 1, 4), 105, "nobody has this number");
+    assert_eq!(tell(&mut world, 2, 0, 200, 6), 106);
+}
+
 #[test]
 fn the_last_errors_of_each_component_are_kept() {
     let mut topology = Topology::new(Versioned { value: testing::topology("w", 1), version: 0 });
@@ -286,6 +457,8 @@ fn the_last_errors_of_each_component_are_kept() {
         time_ms,
         component: component.to_owned(),
         message: "é".repeat(4000),
+        kind: "panicked".to_owned(),
+        suppressed: 3,
         ..v1::ErrorReport::default()
     };
     topology.add_errors([error(99, "words")]);
@@ -295,8 +468,11 @@ fn the_last_errors_of_each_component_are_kept() {
     assert!(topology.errors.iter().all(|error| error.message.len() <= MESSAGE_BYTES));
     let mut next = Topology::new(topology.record.clone());
     next.remember_errors(&topology.errors_record());
-    assert_eq!(next.errors.len(), 11);
+    assert_eq!(next.errors, topology.errors);
     assert!(!next.errors_to_write);
+    topology.add_errors(topology.errors.clone());
+    topology.add_errors([error(100, "made-up")]);
+    assert_eq!(topology.errors.len(), 11, "neither twice nor of what there is not");
 }
 
 proptest! {

@@ -121,10 +121,20 @@ async fn a_topology_is_deactivated_and_activated() {
 async fn a_killed_topology_goes_as_soon_as_it_is_quiet() {
     let one = one().await;
     let _supervisor = Supervisor::start(&one.zoo, one.calls.clone(), "a", 2).await;
-    let (id, _) = submit(&one.cluster, &one.calls, "words", 2).await;
+    let (id, before) = submit(&one.cluster, &one.calls, "words", 2).await;
     one.calls.kill(&kill("words", 3600)).await.unwrap();
     gone(&one.cluster, &id).await;
     assert_eq!(one.cluster.assignment(&id).await.unwrap(), None);
+    // A worker whose supervisor is away hears of it from Nimbus.
+    let orphan = v1::WorkerReport {
+        topology_id: id.to_string(),
+        slot: Some((&before.workers[0].slot).into()),
+        ..v1::WorkerReport::default()
+    };
+    let reply = one.calls.report_worker(&orphan).await.unwrap();
+    let newest = reply.assignment.clone().unwrap();
+    assert_eq!((reply.state(), newest.workers.len()), (v1::TopologyState::Killed, 0));
+    assert!(newest.version > before.version);
     assert_eq!(one.cluster.tombstone(&id).await.unwrap().unwrap().value.name, "words");
     assert!(one.calls.list_topologies().await.unwrap().topologies.is_empty());
     submit(&one.cluster, &one.calls, "words", 1).await;
@@ -137,7 +147,11 @@ async fn a_topology_that_is_never_quiet_goes_when_its_time_is_over() {
     let supervisor = Supervisor::start(&one.zoo, one.calls.clone(), "a", 2).await;
     supervisor.manner.lock().unwrap().is_quiet = false;
     let (id, _) = submit(&one.cluster, &one.calls, "words", 2).await;
+    let report = v1::SupervisorReport { supervisor_id: "b".into(), ..v1::SupervisorReport::default() };
+    assert_eq!(one.calls.report_supervisor(&report).await.unwrap().report_every_ms, 1000);
     one.calls.kill(&kill("words", 3600)).await.unwrap();
+    let quick = one.calls.report_supervisor(&report).await.unwrap().report_every_ms;
+    assert_eq!(quick, 50, "the end of a drain is found out from reports");
     let page = page(&one.calls, "words", |_| true).await;
     assert_eq!(page.pending_action.unwrap().kind, "kill");
     let refused = one.calls.activate(&topology_command("words")).await.unwrap_err();

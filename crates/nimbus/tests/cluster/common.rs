@@ -96,6 +96,7 @@ fn zookeeper(address: SocketAddr) -> storm_cluster::Options {
 pub struct Proxy {
     pub address: SocketAddr,
     cut: watch::Sender<bool>,
+    stalled: watch::Sender<bool>,
 }
 
 impl Proxy {
@@ -103,26 +104,51 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (cut, is_cut) = watch::channel(false);
+        let (stalled, is_stalled) = watch::channel(false);
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                let mut is_cut = is_cut.clone();
+                let (mut is_cut, is_stalled) = (is_cut.clone(), is_stalled.clone());
                 tokio::spawn(async move {
                     if *is_cut.borrow() {
                         return;
                     }
                     let Ok(mut server) = TcpStream::connect(to).await else { return };
+                    let ((from, back), (of_server, to)) = (client.split(), server.split());
                     tokio::select! {
                         _ = is_cut.wait_for(|is_cut| *is_cut) => {}
-                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                        () = pump(from, to, is_stalled.clone()) => {}
+                        () = pump(of_server, back, is_stalled) => {}
                     }
                 });
             }
         });
-        Proxy { address, cut }
+        Proxy { address, cut, stalled }
+    }
+
+    /// Nothing goes through any more, and nobody is told.
+    pub fn stall(&self) {
+        self.stalled.send_replace(true);
     }
 
     pub fn cut(&self) {
         self.cut.send_replace(true);
+    }
+}
+
+async fn pump(
+    mut from: impl tokio::io::AsyncRead + Unpin,
+    mut to: impl tokio::io::AsyncWrite + Unpin,
+    mut is_stalled: watch::Receiver<bool>,
+) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut bytes = vec![0; 64 << 10];
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        if is_stalled.wait_for(|is_stalled| !is_stalled).await.is_err() {
+            return;
+        }
+        if to.write_all(&bytes[..count]).await.is_err() {
+            return;
+        }
     }
 }
 

@@ -218,3 +218,46 @@ async fn an_empty_zookeeper_is_no_reason_to_forget_anything() {
     drop(supervisor);
     nimbus.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_zookeeper_blocks_a_write_questions_are_answered() {
+    let zoo = Zoo::start().await;
+    let proxy = Proxy::start(zoo.address()).await;
+    let nimbus = Nimbus::start(proxy.address, &zoo.directory.path().join("n")).await;
+    let (calls, cluster) = (nimbus.calls(), zoo.client().await);
+    let supervisor = Supervisor::start(&zoo, calls.clone(), "a", 2).await;
+    submit(&cluster, &calls, "words", 1).await;
+    page(&calls, "words", |page| page.is_settled).await;
+    proxy.stall();
+    let blocked = tokio::spawn({
+        let calls = calls.clone();
+        async move { calls.deactivate(&topology_command("words")).await }
+    });
+    // Some of these come while the write waits.
+    for _ in 0..5 {
+        tokio::task::yield_now().await;
+        let list = tokio::time::timeout(Duration::from_millis(500), calls.list_topologies()).await;
+        let list = list.expect("an answer, although ZooKeeper gives none").unwrap();
+        assert_eq!(list.topologies[0].name, "words");
+        if blocked.is_finished() {
+            panic!("the write was not blocked");
+        }
+    }
+    blocked.abort();
+    drop(supervisor);
+    nimbus.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nimbus_ends_soon_although_zookeeper_is_gone() {
+    let zoo = Zoo::start().await;
+    let nimbus = Nimbus::start(zoo.address(), &zoo.directory.path().join("n")).await;
+    let calls = nimbus.calls();
+    health(&calls, |health| health.is_healthy).await;
+    let _stopped = zoo.stop().await;
+    health(&calls, |health| !health.is_healthy).await;
+    let begun = std::time::Instant::now();
+    nimbus.stop().await;
+    // `dev` ends everything within ten seconds.
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+}

@@ -45,7 +45,8 @@ impl Line {
         self.order(Order::Stop(Stop { within_secs, reason: reason.to_owned() }))
     }
 
-    /// Tells what it was not told: the assignment first, then the state. Whether that was possible.
+    /// Tells what it was not told: the assignment first, then the state that goes with it. Whether that
+    /// was possible.
     pub(super) fn tell(&mut self, topology: &Topology) -> bool {
         let Some(assignment) = &topology.assignment else { return true };
         if self.told_version.is_none_or(|told| told < assignment.version) {
@@ -54,11 +55,13 @@ impl Line {
             }
             self.told_version = Some(assignment.version);
         }
-        if self.told_status != Some(topology.status) {
-            if !self.order(Order::State(TopologyState::from(topology.status).into())) {
+        if let Some(state) = topology.state()
+            && self.told_status != Some(state)
+        {
+            if !self.order(Order::State(TopologyState::from(state).into())) {
                 return false;
             }
-            self.told_status = Some(topology.status);
+            self.told_status = Some(state);
         }
         true
     }

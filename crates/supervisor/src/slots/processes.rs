@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use storm_model::TopologyId;
 use storm_rpc::launch::{
@@ -19,8 +20,12 @@ use crate::process::ProcessId;
 use crate::slot::{Event, Life, Work};
 
 impl Slots {
+    pub(super) fn workers_dir(&self) -> PathBuf {
+        self.parts.options.local_dir.join("supervisor/workers")
+    }
+
     pub(super) fn worker_dir(&self, topology: &TopologyId, port: u16) -> PathBuf {
-        self.parts.options.local_dir.join(format!("supervisor/workers/{topology}-{port}"))
+        self.workers_dir().join(format!("{topology}-{port}"))
     }
 
     pub(super) fn worker_file(&self, topology: &TopologyId, port: u16) -> PathBuf {
@@ -88,7 +93,7 @@ impl Slots {
             port,
             incarnation: life.incarnation,
             supervisor_address: format!("{address}:{rpc_port}"),
-            nimbus_addresses: options.nimbus_addresses.clone(),
+            nimbus_addresses: self.parts.peers.nimbus_addresses(),
             peer_key: options.secret.peer_key(&topology.id),
             token: options.secret.worker_token(&topology.id, life.incarnation),
             spec_digest: topology.spec_digest.clone(),
@@ -114,7 +119,9 @@ impl Slots {
             let ours = ours.map(|(mut started, log)| (started.child.wait(), started.log_start, log));
             let how = match ours {
                 Some((Ok(status), start, log)) => {
-                    let words = logs::last_words(&log, start).filter(|_| !container::was_ended(status));
+                    let says_why = status.code() == Some(1);
+                    let words = logs::last_words(&log, start, says_why);
+                    let words = words.filter(|_| !container::was_ended(status));
                     let how = container::describe(status);
                     words.map_or(how.clone(), |words| format!("{how}: {words}"))
                 }
@@ -149,5 +156,20 @@ impl Slots {
         });
         let known = self.assignments.topologies().map(|topology| topology.binary.digest.as_str());
         self.parts.localizer.clean(Instant::now(), &works.flatten().chain(known).collect());
+    }
+
+    /// The same holds for logs; those of slots that are in use stay.
+    pub(super) fn clean_logs(&mut self) {
+        if !self.is_our_cluster {
+            return;
+        }
+        let Options { artifacts_dir, log_keep, .. } = &self.parts.options;
+        let in_use = self.slots.iter().flat_map(|(port, slot)| {
+            let works = [slot.wanted(), slot.tenant().map(|tenant| &tenant.work)];
+            works.into_iter().flatten().map(|work| (work.topology.to_string(), *port))
+        });
+        let in_use = in_use.collect();
+        let (artifacts, keep) = (artifacts_dir.clone(), *log_keep);
+        self.tasks.spawn_blocking(move || logs::clean(&artifacts, &in_use, keep, SystemTime::now()));
     }
 }

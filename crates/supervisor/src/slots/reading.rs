@@ -1,7 +1,7 @@
 //! What the slots take from ZooKeeper. What is absent there or cannot be read says nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use storm_cluster::{
@@ -10,10 +10,10 @@ use storm_cluster::{
 };
 use storm_model::TopologyId;
 
-use super::{Slots, on_disk};
+use super::{Slots, entries, on_disk};
 use crate::assignments::Verdict;
 use crate::local_state;
-use crate::slot::{Event, Work};
+use crate::slot::{Event, Slot, Work};
 
 /// What is followed there.
 pub(super) struct Watches {
@@ -60,12 +60,15 @@ impl Slots {
         if let Err(problem) = self.check_cluster_id(&watches.cluster_id.current()) {
             self.is_our_cluster = false;
             if problem != self.problem {
-                tracing::warn!(problem, "what runs here is left as it is");
+                // At the start nothing was read yet.
+                if self.is_up || !matches!(watches.cluster_id.current(), Snapshot::Unknown { .. }) {
+                    tracing::warn!(problem, "what runs here is left as it is");
+                }
                 self.problem = problem;
             }
             return;
         }
-        if !std::mem::replace(&mut self.is_our_cluster, true) && !self.problem.is_empty() {
+        if !std::mem::replace(&mut self.is_our_cluster, true) && !self.problem.is_empty() && self.is_up {
             tracing::info!("ZooKeeper can be read again");
         }
         self.problem.clear();
@@ -147,19 +150,27 @@ impl Slots {
         Ok(())
     }
 
-    /// What runs here and is absent there is left running, and people are told.
+    /// Notes what runs here and is absent there: it is left running.
     fn note_strays<R>(&mut self, known: &BTreeMap<TopologyId, R>) {
-        let works = self.slots.iter().filter_map(|(port, slot)| Some((port, &slot.wanted()?.topology)));
-        let strays = works.filter(|(_, id)| !known.contains_key(*id) && !self.assignments.is_removed(id));
-        let strays: Vec<String> = strays
-            .map(|(port, id)| {
-                format!("port {port}: the cluster does not know topology '{id}'; it is left running")
-            })
+        let works = self.slots.iter().filter_map(|(port, slot)| Some((*port, &slot.wanted()?.topology)));
+        let strays: BTreeSet<(u16, TopologyId)> = works
+            .filter(|(_, id)| !known.contains_key(*id) && !self.assignments.is_removed(id))
+            .map(|(port, id)| (port, id.clone()))
             .collect();
-        for problem in strays.iter().filter(|problem| !self.strays.contains(problem)) {
-            tracing::warn!(problem, "a topology is absent");
+        self.strays.note(self.now(), strays);
+    }
+
+    /// Tells people of topologies that stay absent.
+    pub(super) fn tell_strays(&mut self) {
+        let now = self.now();
+        let Slots { strays, slots, assignments, .. } = self;
+        let due = strays.due(now, |(port, id)| {
+            let wanted = slots.get(port).and_then(Slot::wanted);
+            wanted.is_some_and(|work| work.topology == *id) && !assignments.is_removed(id)
+        });
+        for (port, topology) in due {
+            tracing::warn!(port, %topology, "a topology is absent from the cluster; it is left running");
         }
-        self.strays = strays;
     }
 
     /// Keeps what it takes to start a worker without ZooKeeper.
@@ -198,12 +209,17 @@ impl Slots {
         }
         self.assignments.forget(id);
         self.parts.state.remove_topology(id);
-        let ports = self.ports();
-        let directories: Vec<PathBuf> = ports
-            .into_iter()
-            .map(|port| self.worker_dir(id, port))
-            .filter(|directory| directory.exists())
-            .collect();
+        // Ports that are not configured any more count as well.
+        let is_its = |directory: &Path| {
+            let name = directory.file_name().and_then(|name| name.to_str());
+            name.and_then(|name| name.rsplit_once('-'))
+                .is_some_and(|(of, port)| *id == *of && port.parse::<u16>().is_ok())
+        };
+        let directories: Vec<PathBuf> =
+            entries(&self.workers_dir()).filter(|directory| is_its(directory)).collect();
+        if directories.is_empty() {
+            return;
+        }
         self.tasks.spawn_blocking(move || {
             for directory in directories {
                 if let Err(error) = std::fs::remove_dir_all(&directory) {

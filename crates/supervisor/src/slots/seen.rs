@@ -40,7 +40,7 @@ impl Slots {
         let own = [self.problem.clone(), self.parts.outbox.unhealthy()];
         let of_slots = reports.iter().filter(|report| !report.problem.is_empty());
         let of_slots = of_slots.map(|report| format!("port {}: {}", report.port, report.problem));
-        let own = own.into_iter().chain(self.strays.iter().cloned());
+        let own = own.into_iter().chain(self.broken.iter().cloned()).chain(self.strays.problems());
         let problems: Vec<String> = own.filter(|text| !text.is_empty()).chain(of_slots).collect();
         self.parts.outbox.set_slots(reports);
         self.seen.send_if_modified(|old| {

@@ -19,7 +19,7 @@ use storm_rpc::v1::worker_order::Order;
 use storm_rpc::v1::{self, WorkerReport};
 use storm_rpc::{Secret, SupervisorCalls};
 use storm_supervisor::process::ProcessId;
-use storm_supervisor::{HealthOptions, LogLimit, Options, Supervisor};
+use storm_supervisor::{HealthOptions, LogKeep, LogLimit, Options, Supervisor};
 
 use tokio_stream::StreamExt as _;
 
@@ -110,6 +110,7 @@ impl Land {
             stop_wait: Duration::from_secs(1),
             report_every: Duration::from_millis(100),
             log_limit: LogLimit::default(),
+            log_keep: LogKeep { bytes: 1 << 30, age: None, look_every: Duration::from_secs(600) },
             health: HealthOptions {
                 directory: directory.path().join("healthchecks"),
                 timeout: Duration::from_secs(20),
@@ -232,13 +233,18 @@ impl Land {
             executors: Default::default(),
             owner: "somebody".to_owned(),
             launched_ms: 0,
-            binary: BinaryRecord { digest: Land::digest(), file_name: "words".to_owned(), size: 0 },
+            binary: BinaryRecord {
+                digest: Land::digest(),
+                file_name: "words".to_owned(),
+                ..BinaryRecord::default()
+            },
             arguments: vec!["--lines".to_owned(), "7".to_owned()],
             config: config.into(),
             spec: TopologySpec::default(),
             spec_digest: String::new(),
             pending: None,
             assignment_number: 1,
+            assignment_version: 0,
             rebalances: 0,
             explanation: String::new(),
         };

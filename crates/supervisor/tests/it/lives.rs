@@ -79,6 +79,20 @@ async fn a_frozen_worker_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_frozen_worker_is_replaced_while_others_talk_all_the_time() {
+    let mut land = Land::new().await;
+    land.options.silence_timeout = std::time::Duration::from_secs(3);
+    land.start().await;
+    land.submit(WORDS, "").await;
+    land.assign_all(WORDS, 1, &[(PORTS[0], 1), (PORTS[1], 2)]).await;
+    let slot = land.nimbus.running(PORT).await;
+    let other = land.nimbus.running(PORTS[1].into()).await;
+    signal(slot.pid, Signal::SIGSTOP);
+    land.nimbus.life(PORT, 1, 1).await;
+    assert!(!is_alive(slot.pid) && is_alive(other.pid));
+}
+
+#[tokio::test]
 async fn a_worker_that_does_not_want_to_end_is_killed() {
     let land = Land::with_worker("stubborn").await;
     let slot = land.nimbus.running(PORT).await;

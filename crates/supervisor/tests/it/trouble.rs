@@ -196,3 +196,129 @@ async fn what_happens_while_nimbus_is_away_is_told_later() {
         })
         .await;
 }
+
+/// A slot whose file says nothing, with a worker that lives.
+async fn lose_slot(land: &mut Land) -> u32 {
+    let slot = land.nimbus.running(PORT).await;
+    land.kill_supervisor().await;
+    std::fs::write(land.options.local_dir.join("supervisor/state/slots/6700.json"), "{\"wanted\":").unwrap();
+    slot.pid
+}
+
+#[tokio::test]
+async fn a_slot_whose_file_is_broken_counts_on_and_has_one_worker() {
+    let mut land = Land::with_worker("").await;
+    let pid = lose_slot(&mut land).await;
+    land.start().await;
+    land.nimbus.life(PORT, 1, 1).await;
+    assert!(!is_alive(pid));
+    assert_eq!(crate::land::workers_below(land.directory.path()).len(), 1);
+    let problems = land.calls().health().await.unwrap().problems;
+    assert!(problems[0].starts_with("port 6700: cannot read ") && problems.len() == 1, "{problems:?}");
+    assert!(land.options.local_dir.join("supervisor/state/slots/6700.json.broken").exists());
+}
+
+#[tokio::test]
+async fn where_nothing_tells_of_former_lives_no_number_comes_again() {
+    let mut land = Land::with_worker("").await;
+    let pid = lose_slot(&mut land).await;
+    signal(pid, Signal::SIGKILL);
+    std::fs::remove_dir_all(land.worker_dir()).unwrap();
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    land.start().await;
+    let is_beyond = |told: &crate::fake_nimbus::Told| {
+        let life = told.running(PORT)?.incarnation?;
+        (life.number == 1 && life.restarts >= now).then_some(())
+    };
+    land.nimbus.told("counting goes on far beyond", is_beyond).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_no_slot_knows_of_is_not_joined_by_a_second_one() {
+    let mut land = Land::with_worker("").await;
+    let slot = land.nimbus.running(PORT).await;
+    land.kill_supervisor().await;
+    std::fs::remove_file(land.options.local_dir.join("supervisor/state/slots/6700.json")).unwrap();
+    land.start().await;
+    land.nimbus.life(PORT, 1, 1).await;
+    assert!(!is_alive(slot.pid));
+}
+
+#[tokio::test]
+async fn a_damaged_binary_is_fetched_anew() {
+    let mut land = Land::with_worker("").await;
+    let slot = land.nimbus.running(PORT).await;
+    land.kill_supervisor().await;
+    signal(slot.pid, Signal::SIGKILL);
+    crate::land::ended(slot.pid).await;
+    let path = land.blobs().join(Land::digest());
+    let size = std::fs::metadata(&path).unwrap().len();
+    std::fs::write(&path, vec![0; size as usize]).unwrap();
+    land.start().await;
+    land.nimbus.life(PORT, 1, 1).await;
+    assert_eq!(land.nimbus.downloads(), 2);
+}
+
+#[tokio::test]
+async fn a_tombstone_clears_ports_that_are_not_configured_any_more() {
+    let land = Land::with_worker("").await;
+    land.nimbus.running(PORT).await;
+    let old = land.options.local_dir.join(format!("supervisor/workers/{WORDS}-7777"));
+    let other = land.options.local_dir.join("supervisor/workers/other-2-1764000001-7777");
+    std::fs::create_dir_all(&old).unwrap();
+    std::fs::create_dir_all(&other).unwrap();
+    land.bury(WORDS).await;
+    let gone = async {
+        while old.exists() || land.worker_dir().exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::fake_nimbus::PATIENCE, gone).await.unwrap();
+    assert!(other.exists());
+}
+
+#[tokio::test]
+async fn a_nimbus_that_is_only_registered_is_found() {
+    let mut land = Land::new().await;
+    // Nobody listens at the only one that is configured.
+    let address = std::mem::replace(&mut land.options.nimbus_addresses, vec!["127.0.0.1:1".to_owned()]);
+    let (host, port) = address[0].rsplit_once(':').unwrap();
+    let port = port.parse().unwrap();
+    let record =
+        storm_cluster::NimbusRecord { host: host.to_owned(), port, software: String::new(), started_ms: 0 };
+    land.write(&land.cluster.paths().nimbus(host, port), &record).await;
+    land.start().await;
+    land.submit(WORDS, "").await;
+    land.assign(WORDS, 1, Some(1)).await;
+    land.nimbus.running(PORT).await;
+    let file = std::fs::read_to_string(land.worker_dir().join("worker.json")).unwrap();
+    assert!(file.contains(&address[0]), "{file}");
+}
+
+#[tokio::test]
+async fn a_binary_that_no_nimbus_gives_comes_from_another_supervisor() {
+    use storm_cluster::AssignmentRecord;
+    use storm_model::{Assignment, WorkerAssignment, WorkerSlot};
+
+    let land = Land::with_worker("").await;
+    land.nimbus.running(PORT).await;
+    land.nimbus.break_downloads(true);
+    let options = storm_supervisor::Options {
+        local_dir: land.directory.path().join("second"),
+        rpc_port: 0,
+        slots: vec![6800],
+        ..land.options.clone()
+    };
+    let second = Supervisor::start(options).await.unwrap();
+    let path = land.cluster.paths().assignment(&WORDS.into());
+    let here = |supervisor: storm_model::SupervisorId, port, number| WorkerAssignment {
+        slot: WorkerSlot { supervisor, port },
+        host: "127.0.0.1".to_owned(),
+        number,
+        executors: Vec::new(),
+    };
+    let workers = vec![here(land.id(), 6700, 1), here(second.id().clone(), 6800, 2)];
+    land.write(&path, &AssignmentRecord { assignment: Assignment { version: 2, workers } }).await;
+    land.nimbus.running(6800).await;
+    second.stop().await;
+}

@@ -1,0 +1,490 @@
+//! Workers as processes, and one that plays the supervisor of all of them, and Nimbus.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use storm_model::{AssignedExecutor, Assignment, Incarnation, Status, WorkerAssignment, WorkerSlot};
+use storm_rpc::launch::{CONTRACT, WorkerFile};
+use storm_rpc::v1::worker_order::{Order, Stop};
+use storm_rpc::v1::{self, WorkerOrder, WorkerReport, WorkerState};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnboundedReceiverStream};
+use tonic::{Request, Response, Streaming};
+
+use crate::plan::{Plan, executors};
+
+/// Longer than anything here takes, on the busiest machine.
+pub(crate) const LONG: Duration = Duration::from_secs(90);
+/// The test binary becomes a worker when this names its file.
+const WORKER: &str = "STORM_TEST_WORKER";
+const PLAN: &str = "STORM_TEST_PLAN";
+
+/// What `main` of a topology does; returns in the process of the tests.
+pub(crate) fn become_a_worker() {
+    let Ok(file) = std::env::var(WORKER) else { return };
+    let file: WorkerFile = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let plan = Plan::decode(&std::env::var(PLAN).unwrap());
+    let code = match storm_worker::run(file, plan.topology(), Plan::settings()) {
+        Ok(code) => (0..=u8::MAX).find(|n| ExitCode::from(*n) == code).unwrap(),
+        Err(error) => {
+            eprintln!("error: {error}");
+            1
+        }
+    };
+    std::process::exit(code.into());
+}
+
+type Orders = mpsc::UnboundedSender<Result<WorkerOrder, tonic::Status>>;
+
+/// What is known of the workers, and told to them.
+#[derive(Default)]
+pub(crate) struct Book {
+    pub(crate) assignment: Assignment,
+    pub(crate) status: Option<Status>,
+    /// What came over the supervisor's lines, in order.
+    pub(crate) reports: Vec<WorkerReport>,
+    /// What was told to Nimbus.
+    pub(crate) told_nimbus: Vec<WorkerReport>,
+    lines: BTreeMap<u32, Orders>,
+}
+
+impl Book {
+    /// The newest report of a worker, whatever its life.
+    pub(crate) fn newest(&self, port: u16) -> Option<&WorkerReport> {
+        self.reports.iter().rev().find(|r| r.slot.as_ref().unwrap().port == u32::from(port))
+    }
+
+    pub(crate) fn is_running(&self, port: u16) -> bool {
+        let version = self.assignment.version;
+        self.newest(port)
+            .is_some_and(|r| r.state() == WorkerState::Running && r.assignment_version == version)
+    }
+
+    pub(crate) fn errors(&self) -> Vec<&v1::ErrorReport> {
+        self.reports.iter().chain(&self.told_nimbus).flat_map(|report| &report.errors).collect()
+    }
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<(Mutex<Book>, Condvar)>);
+
+impl Shared {
+    fn change<T>(&self, change: impl FnOnce(&mut Book) -> T) -> T {
+        let changed = change(&mut self.0.0.lock().unwrap_or_else(PoisonError::into_inner));
+        self.0.1.notify_all();
+        changed
+    }
+
+    fn until(&self, what: &str, is_so: impl Fn(&Book) -> bool) {
+        let deadline = Instant::now() + LONG;
+        let mut book = self.0.0.lock().unwrap();
+        while !is_so(&book) {
+            assert!(Instant::now() < deadline, "not within {LONG:?}: {what}\n{:#?}", book.reports.last());
+            book = self.0.1.wait_timeout(book, Duration::from_millis(20)).unwrap().0;
+        }
+    }
+}
+
+fn order(order: Order) -> Result<WorkerOrder, tonic::Status> {
+    Ok(WorkerOrder { order: Some(order) })
+}
+
+fn assignment_order(assignment: &Assignment) -> Result<WorkerOrder, tonic::Status> {
+    order(Order::Assignment((&"test-1".into(), assignment).into()))
+}
+
+fn state_order(status: Status) -> Result<WorkerOrder, tonic::Status> {
+    order(Order::State(v1::TopologyState::from(status).into()))
+}
+
+type Stream<T> = ReceiverStream<Result<T, tonic::Status>>;
+
+#[tonic::async_trait]
+impl v1::supervisor_server::Supervisor for Shared {
+    type AttachStream = UnboundedReceiverStream<Result<WorkerOrder, tonic::Status>>;
+    type ReadLogStream = Stream<v1::LogLines>;
+    type DownloadBlobStream = Stream<v1::BlobChunk>;
+
+    async fn attach(
+        &self,
+        request: Request<Streaming<WorkerReport>>,
+    ) -> Result<Response<Self::AttachStream>, tonic::Status> {
+        let mut reports = request.into_inner();
+        let first = reports.message().await?.ok_or_else(|| tonic::Status::cancelled("gone"))?;
+        let (orders, taken) = mpsc::unbounded_channel();
+        let port = first.slot.as_ref().unwrap().port;
+        self.change(|book| {
+            orders.send(assignment_order(&book.assignment)).ok();
+            if let Some(status) = book.status {
+                orders.send(state_order(status)).ok();
+            }
+            book.lines.insert(port, orders);
+            book.reports.push(first);
+        });
+        let shared = self.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(report)) = reports.message().await {
+                shared.change(|book| book.reports.push(report));
+            }
+            shared.change(|book| book.lines.remove(&port));
+        });
+        Ok(Response::new(UnboundedReceiverStream::new(taken)))
+    }
+
+    async fn read_log(
+        &self,
+        _: Request<v1::LogRequest>,
+    ) -> Result<Response<Self::ReadLogStream>, tonic::Status> {
+        Err(tonic::Status::unimplemented(""))
+    }
+
+    async fn restart_worker(
+        &self,
+        _: Request<v1::RestartWorkerHere>,
+    ) -> Result<Response<v1::RestartedWorker>, tonic::Status> {
+        Err(tonic::Status::unimplemented(""))
+    }
+
+    async fn download_blob(
+        &self,
+        _: Request<v1::BlobRef>,
+    ) -> Result<Response<Self::DownloadBlobStream>, tonic::Status> {
+        Err(tonic::Status::unimplemented(""))
+    }
+
+    async fn health(
+        &self,
+        _: Request<v1::HealthRequest>,
+    ) -> Result<Response<v1::HealthReply>, tonic::Status> {
+        Err(tonic::Status::unimplemented(""))
+    }
+}
+
+macro_rules! nobody_calls {
+    ($($name:ident($request:ty) -> $reply:ty;)*) => {
+        #[tonic::async_trait]
+        impl v1::nimbus_server::Nimbus for Shared {
+            type DownloadBlobStream = Stream<v1::BlobChunk>;
+            type ReadLogStream = Stream<v1::LogLines>;
+
+            async fn report_worker(
+                &self,
+                request: Request<WorkerReport>,
+            ) -> Result<Response<v1::WorkerReportReply>, tonic::Status> {
+                let report = request.into_inner();
+                let reply = self.change(|book| {
+                    book.told_nimbus.push(report);
+                    let state = book.status.map_or(0, |status| v1::TopologyState::from(status).into());
+                    let assignment = Some((&"test-1".into(), &book.assignment).into());
+                    v1::WorkerReportReply { assignment, state }
+                });
+                Ok(Response::new(reply))
+            }
+
+            $(async fn $name(&self, _: Request<$request>) -> Result<Response<$reply>, tonic::Status> {
+                Err(tonic::Status::unimplemented(""))
+            })*
+        }
+    };
+}
+
+nobody_calls! {
+    get_leader(v1::GetLeaderRequest) -> v1::Leader;
+    has_blob(v1::BlobRef) -> v1::HasBlobReply;
+    upload_blob(Streaming<v1::BlobChunk>) -> v1::BlobRef;
+    download_blob(v1::BlobRef) -> Self::DownloadBlobStream;
+    submit(v1::SubmitRequest) -> v1::CommandReply;
+    kill(v1::KillRequest) -> v1::CommandReply;
+    activate(v1::TopologyCommand) -> v1::CommandReply;
+    deactivate(v1::TopologyCommand) -> v1::CommandReply;
+    rebalance(v1::RebalanceRequest) -> v1::RebalanceReply;
+    restart_worker(v1::RestartWorkerRequest) -> v1::CommandReply;
+    list_topologies(v1::ListTopologiesRequest) -> v1::TopologyList;
+    get_topology(v1::GetTopologyRequest) -> v1::TopologyStatus;
+    get_cluster(v1::GetClusterRequest) -> v1::ClusterSummary;
+    read_log(v1::LogRequest) -> Self::ReadLogStream;
+    health(v1::HealthRequest) -> v1::HealthReply;
+    report_supervisor(v1::SupervisorReport) -> v1::SupervisorReply;
+}
+
+/// A cluster of worker processes.
+pub(crate) struct Cluster {
+    pub(crate) plan: Plan,
+    directory: tempfile::TempDir,
+    shared: Shared,
+    runtime: Runtime,
+    supervisor: SocketAddr,
+    nimbus: SocketAddr,
+    serving: Option<JoinHandle<()>>,
+    processes: BTreeMap<u16, Child>,
+}
+
+impl Cluster {
+    pub(crate) fn new(count: i64) -> Cluster {
+        let directory = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let mut cluster = Cluster {
+            plan: Plan::new(directory.path(), count),
+            directory,
+            shared: Shared::default(),
+            runtime: runtime.unwrap(),
+            supervisor: SocketAddr::from(([127, 0, 0, 1], free_port())),
+            nimbus: SocketAddr::from(([127, 0, 0, 1], free_port())),
+            serving: None,
+            processes: BTreeMap::new(),
+        };
+        cluster.shared.change(|book| book.status = Some(Status::Active));
+        let listener = cluster.listener(cluster.nimbus);
+        let nimbus = v1::nimbus_server::NimbusServer::new(cluster.shared.clone());
+        cluster.runtime.spawn(async move {
+            let incoming = TcpListenerStream::new(listener);
+            tonic::transport::Server::builder().add_service(nimbus).serve_with_incoming(incoming).await.ok();
+        });
+        cluster.serve();
+        cluster
+    }
+
+    fn listener(&self, address: SocketAddr) -> tokio::net::TcpListener {
+        let deadline = Instant::now() + LONG;
+        loop {
+            match TcpListener::bind(address) {
+                Ok(listener) => {
+                    listener.set_nonblocking(true).unwrap();
+                    let _in = self.runtime.enter();
+                    return tokio::net::TcpListener::from_std(listener).unwrap();
+                }
+                Err(error) => {
+                    assert!(Instant::now() < deadline, "{error}");
+                    std::thread::park_timeout(Duration::from_millis(20));
+                }
+            }
+        }
+    }
+
+    /// The supervisor is there.
+    pub(crate) fn serve(&mut self) {
+        let listener = self.listener(self.supervisor);
+        let supervisor = v1::supervisor_server::SupervisorServer::new(self.shared.clone());
+        self.serving = Some(self.runtime.spawn(async move {
+            let incoming = TcpListenerStream::new(listener);
+            let server = tonic::transport::Server::builder().add_service(supervisor);
+            server.serve_with_incoming(incoming).await.ok();
+        }));
+    }
+
+    /// The supervisor is gone, and all its lines with it.
+    pub(crate) fn stop_serving(&mut self) {
+        self.serving.take().unwrap().abort();
+        self.shared.change(|book| book.lines.clear());
+    }
+
+    /// The supervisor's address as of one who does not answer: it takes connections and reads nothing.
+    pub(crate) fn be_frozen(&mut self) -> TcpListener {
+        self.stop_serving();
+        let deadline = Instant::now() + LONG;
+        loop {
+            match TcpListener::bind(self.supervisor) {
+                Ok(listener) => return listener,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Book) -> T) -> T {
+        self.shared.change(change)
+    }
+
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Book) -> bool) {
+        self.shared.until(what, is_so);
+    }
+
+    /// Says who works where; nobody is told yet. By port with number and component.
+    pub(crate) fn assign(&self, version: u64, workers: &[(u16, u64, &str)]) {
+        let workers = workers.iter().map(|(port, number, component)| (*port, *number, executors(component)));
+        self.assign_executors(version, workers.collect());
+    }
+
+    pub(crate) fn assign_executors(&self, version: u64, workers: Vec<(u16, u64, Vec<AssignedExecutor>)>) {
+        let worker = |(port, number, executors)| WorkerAssignment {
+            slot: slot(port),
+            host: "127.0.0.1".to_owned(),
+            number,
+            executors,
+        };
+        let workers = workers.into_iter().map(worker).collect();
+        self.change(|book| book.assignment = Assignment { version, workers });
+    }
+
+    /// Tells a worker the assignment and the state.
+    pub(crate) fn tell(&self, port: u16) {
+        self.change(|book| {
+            let Some(line) = book.lines.get(&port.into()) else { return };
+            line.send(assignment_order(&book.assignment)).ok();
+            line.send(state_order(book.status.unwrap())).ok();
+        });
+    }
+
+    pub(crate) fn tell_all(&self) {
+        let ports: Vec<u32> = self.change(|book| book.lines.keys().copied().collect());
+        ports.into_iter().for_each(|port| self.tell(port.try_into().unwrap()));
+    }
+
+    pub(crate) fn order_stop(&self, port: u16, within_secs: u32) {
+        self.change(|book| {
+            let stop = Stop { within_secs, reason: "the test wants it".to_owned() };
+            book.lines[&port.into()].send(order(Order::Stop(stop))).unwrap();
+        });
+    }
+
+    /// Starts a worker of the assignment.
+    pub(crate) fn start(&mut self, port: u16, restarts: u64) {
+        let number = self.change(|book| book.assignment.worker(&slot(port)).unwrap().number);
+        let file = WorkerFile {
+            contract: CONTRACT,
+            topology_id: "test-1".into(),
+            topology_name: "test".to_owned(),
+            supervisor_id: "s".into(),
+            host: "127.0.0.1".to_owned(),
+            bind: "127.0.0.1".to_owned(),
+            port,
+            incarnation: Incarnation { number, restarts },
+            supervisor_address: self.supervisor.to_string(),
+            nimbus_addresses: vec![format!("127.0.0.1:{}", free_port()), self.nimbus.to_string()],
+            peer_key: "key".to_owned(),
+            token: "token".to_owned(),
+            spec_digest: String::new(),
+            cluster_config: Default::default(),
+            submit_config: Default::default(),
+            executors: BTreeMap::new(),
+        };
+        let path = self.directory.path().join(format!("{port}.{number}.{restarts}.json"));
+        std::fs::write(&path, serde_json::to_vec(&file).unwrap()).unwrap();
+        let log = std::fs::File::create(path.with_extension("log")).unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "a_worker", "--nocapture"])
+            .env(WORKER, &path)
+            .env(PLAN, self.plan.encode())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        let former = self.processes.insert(port, command.spawn().unwrap());
+        assert!(former.is_none(), "it was waited for");
+    }
+
+    pub(crate) fn pid(&self, port: u16) -> u32 {
+        self.processes[&port].id()
+    }
+
+    pub(crate) fn kill(&mut self, port: u16) {
+        let mut process = self.processes.remove(&port).unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// Sends a termination signal.
+    pub(crate) fn terminate(&self, port: u16) {
+        let pid = self.pid(port).to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the end of a worker, and how it was.
+    pub(crate) fn wait(&mut self, port: u16) -> ExitStatus {
+        let mut process = self.processes.remove(&port).unwrap();
+        let deadline = Instant::now() + LONG;
+        loop {
+            if let Some(status) = process.try_wait().unwrap() {
+                return status;
+            }
+            if Instant::now() > deadline {
+                process.kill().ok();
+                panic!("worker {port} does not end");
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    pub(crate) fn is_alive(&mut self, port: u16) -> bool {
+        self.processes.get_mut(&port).unwrap().try_wait().unwrap().is_none()
+    }
+
+    /// What user code noted, line by line.
+    pub(crate) fn events(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(&self.plan.events).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn until_events(&self, what: &str, is_so: impl Fn(&[String]) -> bool) {
+        self.until(what, |_| is_so(&self.events()));
+    }
+
+    /// Waits until every number is acked.
+    pub(crate) fn until_all_acked(&self) {
+        self.until_events("all acked", |events| numbers(events, "ack").len() as i64 >= self.plan.count);
+        let mut acked = numbers(&self.events(), "ack");
+        acked.sort_unstable();
+        assert_eq!(acked, (0..self.plan.count).collect::<Vec<_>>(), "each once");
+    }
+
+    /// Waits until two rounds of reports say that nothing is on its way, as Nimbus does.
+    pub(crate) fn until_quiet(&self, ports: &[u16]) {
+        for _ in 0..2 {
+            let from = self.change(|book| book.reports.len());
+            self.until("quiet", |book| {
+                let newest = |port: &u16| {
+                    let reports = book.reports[from..].iter().rev();
+                    let version = book.assignment.version;
+                    let mut reports = reports.filter(|r| r.slot.as_ref().unwrap().port == u32::from(*port));
+                    reports
+                        .next()
+                        .filter(|r| r.is_quiet && !r.is_active && r.assignment_version == version)
+                        .map(|r| (r.rows_sent, r.rows_received))
+                };
+                let rows: Option<Vec<(u64, u64)>> = ports.iter().map(newest).collect();
+                rows.is_some_and(|rows| {
+                    rows.iter().map(|r| r.0).sum::<u64>() == rows.iter().map(|r| r.1).sum::<u64>()
+                })
+            });
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for process in self.processes.values_mut() {
+            process.kill().ok();
+            process.wait().ok();
+        }
+        if std::thread::panicking() {
+            for entry in std::fs::read_dir(self.directory.path()).unwrap().flatten() {
+                if entry.path().extension().is_some_and(|e| e == "log") {
+                    let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+                    eprintln!("--- {}\n{text}", entry.path().display());
+                }
+            }
+            let events = self.events();
+            eprintln!("--- the last events\n{}", events[events.len().saturating_sub(30)..].join("\n"));
+        }
+    }
+}
+
+/// The numbers of the events of a kind.
+pub(crate) fn numbers(events: &[String], kind: &str) -> Vec<i64> {
+    let of_kind = events.iter().filter_map(|event| event.strip_prefix(kind)?.strip_prefix(' '));
+    of_kind.map(|rest| rest.split(' ').next().unwrap().parse().unwrap()).collect()
+}
+
+pub(crate) fn slot(port: u16) -> WorkerSlot {
+    WorkerSlot { supervisor: "s".into(), port }
+}
+
+/// A port that nobody has now.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
