@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use storm_cluster::Cluster;
-use storm_model::{SupervisorId, Time, TopologyId, WorkerSlot};
+use storm_model::{SupervisorId, Time, WorkerSlot};
 use storm_rpc::launch::{WORKER_FILE_VARIABLE, WorkerFile};
 use storm_rpc::v1::{self, BlobRef, RestartedWorker, WorkerReport, WorkerState};
 use storm_rpc::{CallError, ErrorCode};

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use storm_engine::gateway::{Gateway, Line};
-use storm_messaging::{Endpoint, Error, Identity, Key, Peer, PeerEvent, PeerSpec};
+use storm_messaging::{Endpoint, Error, Identity, Key, Peer, PeerEvent, PeerSpec, Settings};
 use storm_model::{Assignment, ExecutorId, Incarnation, WorkerAssignment, WorkerSlot};
 
 use crate::barrier::Barrier;
@@ -15,6 +15,10 @@ use crate::gate::{Doorkeeper, slot_text};
 use crate::mailbox::{Mailbox, News};
 use crate::quiet::Rows;
 use crate::renewal::Renewals;
+
+/// Waits between attempts to dial, the first and the longest: a worker that is started again waits for those
+/// who dial it, and is to run within a second.
+const REDIAL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
 
 /// All lines of this worker.
 pub(crate) struct Peers {
@@ -77,7 +81,8 @@ impl Peers {
         gate: Arc<Doorkeeper>,
         mailbox: Arc<Mailbox>,
     ) -> Result<Peers, Error> {
-        let endpoint = Endpoint::listen(listener, identity, key, gate.clone())?;
+        let settings = Settings { backoff: REDIAL, ..Settings::default() };
+        let endpoint = Endpoint::with_settings(listener, identity, key, gate.clone(), settings)?;
         Ok(Peers {
             me,
             endpoint,

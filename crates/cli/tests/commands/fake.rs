@@ -32,6 +32,8 @@ struct State {
     kills: Vec<v1::KillRequest>,
     /// Looks at a killed topology until it is gone.
     gone_in: Option<u32>,
+    /// How often logs were followed.
+    follows: u32,
     blobs: Vec<(v1::BlobRef, Vec<u8>)>,
 }
 
@@ -269,7 +271,12 @@ impl Nimbus for Service {
     }
 
     async fn read_log(&self, request: Request<v1::LogRequest>) -> Result<Response<Lines>, Status> {
-        self.admit(request)?;
+        let follow = self.admit(request)?.follow;
+        let follows = {
+            let mut state = self.0.state.lock().unwrap();
+            state.follows += u32::from(follow);
+            state.follows
+        };
         let lines = |port, lines: &[&str]| {
             Ok(v1::LogLines {
                 host: "h1".into(),
@@ -277,7 +284,15 @@ impl Nimbus for Service {
                 lines: lines.iter().map(|&line| line.into()).collect(),
             })
         };
-        let all = vec![lines(6700, &["one", "two"]), lines(6701, &["three"])];
+        if follow && follows > 1 {
+            // The connection broke; meanwhile lines were written, and soon the topology is killed.
+            self.0.state.lock().unwrap().gone_in.get_or_insert(0);
+            return Ok(Response::new(tokio_stream::iter(vec![lines(6700, &["two", "four"])])));
+        }
+        let mut all = vec![lines(6700, &["one", "two"]), lines(6701, &["three"])];
+        if follow {
+            all.push(Err(Status::unavailable("broken")));
+        }
         Ok(Response::new(tokio_stream::iter(all)))
     }
 

@@ -239,6 +239,115 @@ fn logs_come_from_all_workers() {
 }
 
 #[test]
+fn logs_that_are_followed_go_on_after_a_break_and_end_with_the_topology() {
+    let fake = Fake::start();
+    fake.check(
+        &["logs", "words", "-f"],
+        expect![[r#"
+            0
+            h1:6700 one
+            h1:6700 two
+            h1:6701 three
+            h1:6700 four
+            ---
+            note: words was killed
+        "#]],
+    );
+}
+
+/// A command that runs, with the test's own files.
+fn begin(directory: &std::path::Path, arguments: &[&str]) -> std::process::Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_storm-rs"));
+    command.env_clear().env("HOME", directory).env("TMPDIR", directory).current_dir(directory);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+#[test]
+fn following_ends_when_nobody_reads() {
+    let fake = Fake::start();
+    let nowhere = tempfile::tempdir().unwrap();
+    let arguments = fake.command(&["logs", "words", "-f"]);
+    let mut child = begin(nowhere.path(), &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_storm-rs"));
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = command.args(["completions", "bash"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("error: cannot write the output: "), "{output:?}");
+}
+
+/// Processes that were started with this text among their arguments.
+fn processes_with(argument: &str) -> usize {
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path().join("cmdline"));
+    let lines = pids.filter_map(|path| std::fs::read(path).ok());
+    lines.filter(|line| line.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())).count()
+}
+
+#[test]
+fn a_submit_that_is_told_to_end_leaves_nothing_behind() {
+    use nix::sys::signal::{Signal, kill};
+
+    let directory = tempfile::tempdir().unwrap();
+    // A number that is the arguments' own.
+    let mark = format!("{}", 1_000_000 + std::process::id());
+    let script = format!("sleep {mark} & echo > started; sleep {mark}");
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let mut child = begin(directory.path(), &["submit", "/bin/sh", "--", "-c", &script]);
+        while processes_with(&mark) < 2 {
+            assert!(child.try_wait().unwrap().is_none());
+            std::thread::yield_now();
+        }
+        kill(nix::unistd::Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        while processes_with(&mark) > 0 {
+            std::thread::yield_now();
+        }
+    }
+    let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["started"]);
+}
+
+#[test]
+fn what_a_binary_prints_without_end_is_not_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = "head -c 30000000 /dev/zero | tr '\\0' x >&2; echo the end >&2; du -s $TMPDIR >&2; exit 3";
+    let child = begin(directory.path(), &["submit", "/bin/sh", "--", "-c", script]);
+    let output = child.wait_with_output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(5));
+    assert!(said.contains("the end\n") && said.len() < 3000, "{said}");
+    // In kilobytes.
+    let used = said.lines().find_map(|line| line.split_once('\t')?.0.parse::<u64>().ok()).unwrap();
+    assert!(used < 1000, "{said}");
+}
+
+#[test]
+fn a_binary_is_told_the_configuration_that_it_would_have() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("storm.yaml"), "topology.workers: 3\nnimbus.seeds: [a]\nmine: x\n")
+        .unwrap();
+    std::fs::write(directory.path().join("conf.yaml"), "topology.tasks: 5\nyours: 1\n").unwrap();
+    let script = "cat $STORM_RS_DESCRIBE_CONF >&2; stat -c %a $STORM_RS_DESCRIBE_CONF >&2; exit 3";
+    let arguments = ["submit", "/bin/sh", "--conf", "conf.yaml", "-c", "yours=2", "--", "-c", script];
+    let output = begin(directory.path(), &arguments).wait_with_output().unwrap();
+    let said = text(&output.stderr);
+    let told = said.lines().find(|line| line.starts_with('{')).unwrap();
+    let layers: Value = serde_json::from_str(told.trim_end_matches("600")).unwrap();
+    let wanted = json!({
+        "below": {"mine": "x", "topology.workers": 3},
+        "above": {"topology.tasks": 5, "yours": 2},
+    });
+    assert_eq!(layers, wanted);
+    assert!(said.contains("600\n"), "{said}");
+}
+
+#[test]
 fn health_is_an_exit_code() {
     let fake = Fake::start();
     let healthy = fake.storm_rs(&["health", "nimbus"]);
