@@ -44,6 +44,8 @@ mod processes;
 const HOST: &str = "127.0.0.1";
 /// A cluster is ready in a second; one that is not by now will not be.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// People who wait are told so often what for.
+const SAY_EVERY: Duration = Duration::from_secs(5);
 /// How often to look whether it is.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -345,6 +347,7 @@ async fn ready(directory: &Directory, settings: &Map<String, Value>, ports: &Por
     let no_patience = Patience { unheard: Duration::ZERO, heard: Duration::ZERO };
     let nimbuses = context.patient_nimbuses(no_patience)?;
     let deadline = Instant::now() + READY_WITHIN;
+    let mut say_at = Instant::now() + SAY_EVERY;
     loop {
         let look = async {
             if !nimbuses.leader().await?.is_me {
@@ -364,7 +367,13 @@ async fn ready(directory: &Directory, settings: &Map<String, Value>, ports: &Por
             // It will not get better.
             Err(error) if error.code == ErrorCode::NotAuthenticated => return Err(error),
             Err(error) if Instant::now() > deadline => return Err(not_ready(error.message)),
-            Err(_) => tokio::time::sleep(LOOK_EVERY).await,
+            Err(error) => {
+                if Instant::now() > say_at {
+                    say_at = Instant::now() + SAY_EVERY;
+                    output::say(&format!("not ready yet: {}", error.message));
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
         }
     }
 }

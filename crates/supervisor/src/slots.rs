@@ -269,8 +269,9 @@ impl Slots {
                 message = messages.recv() => if let Some(message) = message { self.take(message).await; },
                 () = watches.changed() => self.read(&watches).await,
                 () = tokio::time::sleep_until(patience) => {
-                    tracing::warn!(problem = self.problem, "starting what ran here before");
+                    tracing::warn!("ZooKeeper does not answer: starting what ran here before");
                     self.is_up = true;
+                    self.read(&watches).await;
                 }
             }
             self.publish();

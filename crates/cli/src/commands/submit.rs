@@ -57,7 +57,11 @@ pub(super) async fn run(common: &Common, args: &Submit) -> Result<(), CallError>
         .expect("reading a file does not panic")
         .map_err(|error| CallError::invalid(format!("cannot read {}: {error}", args.binary.display())))?;
     let request = request(args, &name, &needs, description, binary.clone());
-    let reply = start(&nimbuses, &args.binary, &binary, &request, context.is_json).await?;
+    let mut reply = start(&nimbuses, &args.binary, &binary, &request, context.is_json).await?;
+    if !context.is_json {
+        // Nimbus finds some of it, too.
+        reply.notes.retain(|note| !notes.contains(note));
+    }
     let id = reply.topology_id.clone();
     if args.wait.wait {
         let wanted = if args.inactive { Status::Inactive } else { Status::Active };

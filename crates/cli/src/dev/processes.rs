@@ -27,6 +27,8 @@ const WELL_AFTER: Duration = Duration::from_secs(10);
 const END_WITHIN: Duration = Duration::from_millis(8500);
 /// What ZooKeeper gets, when all others have ended: together less than 10 s.
 const END_FIRST_WITHIN: Duration = Duration::from_millis(700);
+/// So many bytes from the end of a log an error is looked for.
+const ERROR_WITHIN: usize = 4 << 10;
 /// A daemon's log that is larger when the daemon starts is set aside.
 const LOG_BYTES: u64 = 10 << 20;
 /// How often to look whether what was killed is gone.
@@ -137,6 +139,7 @@ async fn keep(daemon: Daemon, restarts: bool, mut order: watch::Receiver<Order>)
     let mut pause = PAUSES.0;
     loop {
         let started = Instant::now();
+        let log_start = fs::metadata(&daemon.log).map_or(0, |metadata| metadata.len());
         let how = match spawn(&daemon) {
             Ok(mut child) => tokio::select! {
                 ended = child.wait() => ended.map_or_else(|error| error.to_string(), |status| status.to_string()),
@@ -145,6 +148,7 @@ async fn keep(daemon: Daemon, restarts: bool, mut order: watch::Receiver<Order>)
             Err(error) => format!("cannot be started: {error}"),
         };
         let name = &daemon.name;
+        let how = last_error(&daemon.log, log_start).map_or(how.clone(), |error| format!("{how}: {error}"));
         let log = daemon.log.display();
         if !restarts {
             output::say(&format!("{name} ended ({how}); its log is {log}"));
@@ -182,6 +186,16 @@ fn spawn(daemon: &Daemon) -> std::io::Result<Child> {
 fn own_program() -> std::io::Result<PathBuf> {
     let path = std::env::current_exe()?;
     Ok(if path.exists() { path } else { PathBuf::from("/proc/self/exe") })
+}
+
+/// What a daemon that could not start said last: it is found behind this place of its log, near the end.
+fn last_error(log: &Path, start: u64) -> Option<String> {
+    let bytes = fs::read(log).ok()?;
+    // It was set aside meanwhile when it is shorter.
+    let start = usize::try_from(start).ok().filter(|start| *start <= bytes.len()).unwrap_or(0);
+    let text = String::from_utf8_lossy(&bytes[start.max(bytes.len().saturating_sub(ERROR_WITHIN))..]);
+    let error = text.lines().rev().find_map(|line| line.strip_prefix("error: "))?;
+    Some(error.to_owned())
 }
 
 /// Sets a large log aside; the one that was set aside before goes.
@@ -278,6 +292,17 @@ mod tests {
         end_leftovers(directory.path());
         assert!(!left.wait().unwrap().success());
         assert!(leftovers(directory.path()).is_empty());
+    }
+
+    #[test]
+    fn a_daemon_that_cannot_start_says_why() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("x.log");
+        let before = "error: of before\n";
+        fs::write(&log, format!("{before}INFO starts\nerror: the port is taken\n help: another\n")).unwrap();
+        assert_eq!(last_error(&log, before.len() as u64).as_deref(), Some("the port is taken"));
+        fs::write(&log, before).unwrap();
+        assert_eq!(last_error(&log, before.len() as u64), None);
     }
 
     #[test]

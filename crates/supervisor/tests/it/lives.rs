@@ -133,6 +133,7 @@ async fn what_died_meanwhile_is_started_again_without_zookeeper_and_with_the_nex
     land.start().await;
     land.nimbus.life(PORT, 1, 1).await;
     assert_eq!(land.nimbus.downloads(), 1);
+    assert_eq!(land.calls().health().await.unwrap().problems, ["ZooKeeper cannot be read"]);
 }
 
 #[tokio::test]

@@ -50,6 +50,8 @@ pub(crate) struct Book {
     pub(crate) reports: Vec<WorkerReport>,
     /// What was told to Nimbus.
     pub(crate) told_nimbus: Vec<WorkerReport>,
+    /// What Nimbus answers with, if not with the newest assignment.
+    pub(crate) nimbus_knows: Option<Assignment>,
     lines: BTreeMap<u32, Orders>,
 }
 
@@ -180,7 +182,8 @@ macro_rules! nobody_calls {
                 let reply = self.change(|book| {
                     book.told_nimbus.push(report);
                     let state = book.status.map_or(0, |status| v1::TopologyState::from(status).into());
-                    let assignment = Some((&"test-1".into(), &book.assignment).into());
+                    let known = book.nimbus_knows.as_ref().unwrap_or(&book.assignment);
+                    let assignment = Some((&"test-1".into(), known).into());
                     v1::WorkerReportReply { assignment, state }
                 });
                 Ok(Response::new(reply))
@@ -218,6 +221,8 @@ pub(crate) struct Cluster {
     directory: tempfile::TempDir,
     shared: Shared,
     runtime: Runtime,
+    /// The supervisor's own, of one thread.
+    supervision: Runtime,
     supervisor: SocketAddr,
     nimbus: SocketAddr,
     serving: Option<JoinHandle<()>>,
@@ -227,19 +232,21 @@ pub(crate) struct Cluster {
 impl Cluster {
     pub(crate) fn new(count: i64) -> Cluster {
         let directory = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime =
+            || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let mut cluster = Cluster {
             plan: Plan::new(directory.path(), count),
             directory,
             shared: Shared::default(),
-            runtime: runtime.unwrap(),
+            runtime: runtime(),
+            supervision: runtime(),
             supervisor: SocketAddr::from(([127, 0, 0, 1], free_port())),
             nimbus: SocketAddr::from(([127, 0, 0, 1], free_port())),
             serving: None,
             processes: BTreeMap::new(),
         };
         cluster.shared.change(|book| book.status = Some(Status::Active));
-        let listener = cluster.listener(cluster.nimbus);
+        let listener = listener(&cluster.runtime, cluster.nimbus);
         let nimbus = v1::nimbus_server::NimbusServer::new(cluster.shared.clone());
         cluster.runtime.spawn(async move {
             let incoming = TcpListenerStream::new(listener);
@@ -249,28 +256,11 @@ impl Cluster {
         cluster
     }
 
-    fn listener(&self, address: SocketAddr) -> tokio::net::TcpListener {
-        let deadline = Instant::now() + LONG;
-        loop {
-            match TcpListener::bind(address) {
-                Ok(listener) => {
-                    listener.set_nonblocking(true).unwrap();
-                    let _in = self.runtime.enter();
-                    return tokio::net::TcpListener::from_std(listener).unwrap();
-                }
-                Err(error) => {
-                    assert!(Instant::now() < deadline, "{error}");
-                    std::thread::park_timeout(Duration::from_millis(20));
-                }
-            }
-        }
-    }
-
     /// The supervisor is there.
     pub(crate) fn serve(&mut self) {
-        let listener = self.listener(self.supervisor);
+        let listener = listener(&self.supervision, self.supervisor);
         let supervisor = v1::supervisor_server::SupervisorServer::new(self.shared.clone());
-        self.serving = Some(self.runtime.spawn(async move {
+        self.serving = Some(self.supervision.spawn(async move {
             let incoming = TcpListenerStream::new(listener);
             let server = tonic::transport::Server::builder().add_service(supervisor);
             server.serve_with_incoming(incoming).await.ok();
@@ -283,17 +273,16 @@ impl Cluster {
         self.shared.change(|book| book.lines.clear());
     }
 
-    /// The supervisor's address as of one who does not answer: it takes connections and reads nothing.
-    pub(crate) fn be_frozen(&mut self) -> TcpListener {
-        self.stop_serving();
-        let deadline = Instant::now() + LONG;
-        loop {
-            match TcpListener::bind(self.supervisor) {
-                Ok(listener) => return listener,
-                Err(error) => assert!(Instant::now() < deadline, "{error}"),
-            }
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
+    /// The supervisor does nothing until the sender is dropped; its connections stay.
+    pub(crate) fn freeze(&self) -> std::sync::mpsc::Sender<()> {
+        let (thaw, thawed) = std::sync::mpsc::channel::<()>();
+        let (sender, frozen) = std::sync::mpsc::channel();
+        self.supervision.spawn(async move {
+            sender.send(()).ok();
+            thawed.recv().ok();
+        });
+        frozen.recv().unwrap();
+        thaw
     }
 
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Book) -> T) -> T {
@@ -470,6 +459,23 @@ impl Drop for Cluster {
             }
             let events = self.events();
             eprintln!("--- the last events\n{}", events[events.len().saturating_sub(30)..].join("\n"));
+        }
+    }
+}
+
+fn listener(runtime: &Runtime, address: SocketAddr) -> tokio::net::TcpListener {
+    let deadline = Instant::now() + LONG;
+    loop {
+        match TcpListener::bind(address) {
+            Ok(listener) => {
+                listener.set_nonblocking(true).unwrap();
+                let _in = runtime.enter();
+                return tokio::net::TcpListener::from_std(listener).unwrap();
+            }
+            Err(error) => {
+                assert!(Instant::now() < deadline, "{error}");
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
         }
     }
 }
