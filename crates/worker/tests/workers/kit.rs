@@ -133,7 +133,8 @@ impl v1::supervisor_server::Supervisor for Shared {
             while let Ok(Some(report)) = reports.message().await {
                 shared.change(|book| book.reports.push(report));
             }
-            shared.change(|book| book.lines.remove(&port));
+            // It may be the worker's next line by now.
+            shared.change(|book| book.lines.retain(|of, line| *of != port || !line.is_closed()));
         });
         Ok(Response::new(UnboundedReceiverStream::new(taken)))
     }
