@@ -214,9 +214,10 @@ fn a_dialled_worker_that_restarts_ends_the_session_of_its_dialler() {
 
 #[test]
 fn a_peer_that_was_made_anew_has_no_part_in_the_old_session() {
-    let (a, b) = (worker("a", life(1, 0)), worker("b", life(1, 0)));
     // Made anew on either side, the other one's session is over.
     for forgetful in [0, 1] {
+        // Their own workers: a late connection of the first round would be one more session.
+        let (a, b) = (worker("a", life(1, 0)), worker("b", life(1, 0)));
         let (peers, [a_events, b_events]) = pair(&a, &b, b.endpoint.address(), [idle(), idle()]);
         let [dialling, accepting] = peers;
         let (handler, anew) = events();
