@@ -35,6 +35,8 @@ pub(crate) struct Ring {
     run: u32,
     /// Present when the ring looks at loads.
     weights: Option<Vec<u32>>,
+    /// Who was found last although the ring did not name it.
+    spare: usize,
 }
 
 impl Ring {
@@ -42,13 +44,13 @@ impl Ring {
     pub(crate) fn by_turns(targets: usize, random: &mut EdgeIds) -> Ring {
         let mut ranks: Vec<u32> = (0..targets as u32).collect();
         shuffle(&mut ranks, random);
-        Ring { ranks, at: 0, left: run_among(targets), run: run_among(targets), weights: None }
+        Ring { ranks, at: 0, left: run_among(targets), run: run_among(targets), weights: None, spare: 0 }
     }
 
     /// By load; [`refresh`](Ring::refresh) tells the loads.
     pub(crate) fn by_load(targets: usize, random: &mut EdgeIds) -> Ring {
         let (run, weights) = (run_among(targets), Some(vec![FULL_WEIGHT; targets]));
-        let mut ring = Ring { ranks: vec![], at: 0, left: run, run, weights };
+        let mut ring = Ring { ranks: vec![], at: 0, left: run, run, weights, spare: 0 };
         ring.fill(random);
         ring
     }
@@ -69,7 +71,7 @@ impl Ring {
         if there_is > 0 {
             return first;
         }
-        // As many tries as could reach every target in a ring by turns.
+        // As many tries as reach every target in a ring by turns.
         let targets = self.weights.as_ref().map_or(self.ranks.len(), Vec::len);
         for _ in 1..targets {
             self.left = 0;
@@ -79,10 +81,18 @@ impl Ring {
                 return rank;
             }
         }
-        // In a ring by load the next places may all be of the same few.
-        let is_by_load = self.weights.is_some();
-        let others = (1..targets as u32).map(|i| (first + i) % targets as u32);
-        others.filter(|_| is_by_load).find(|rank| credit(*rank as usize) > 0).unwrap_or(first)
+        if self.weights.is_none() {
+            return first;
+        }
+        // By load the next places may all be of the same few. All of them, from where one was found before.
+        let found = (1..=targets).map(|i| (self.spare + i) % targets).find(|rank| credit(*rank) > 0);
+        match found {
+            Some(rank) => {
+                self.spare = rank;
+                rank as u32
+            }
+            None => first,
+        }
     }
 
     #[inline]
