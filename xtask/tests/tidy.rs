@@ -19,8 +19,11 @@ const LAYERS: &[(u8, &str, &[&str])] = &[
     (1, "storm-rpc", &["storm-model"]),
     (1, "storm-cluster", &["storm-model", "storm-dev-zookeeper"]),
     (2, "storm-topology", &["storm-model", "storm-row", "storm-figures"]),
-    (2, "storm-nimbus", NIMBUS),
-    (2, "storm-supervisor", SUPERVISOR),
+    (2, "storm-logs", &["storm-rpc"]),
+    (2, "storm-exposition", &["storm-model", "storm-figures"]),
+    (3, "storm-nimbus", NIMBUS),
+    (3, "storm-supervisor", SUPERVISOR),
+    (3, "storm-ui", UI),
     (3, "storm-engine", &["storm-model", "storm-row", "storm-figures", "storm-topology"]),
     (4, "storm-worker", WORKER),
     (4, "storm-cli", CLI),
@@ -38,19 +41,39 @@ const NIMBUS: &[&str] = &[
     "storm-rpc",
     "storm-cluster",
     "storm-dev-zookeeper",
+    "storm-logs",
+    "storm-exposition",
 ];
-const SUPERVISOR: &[&str] =
-    &["storm-model", "storm-config", "storm-rpc", "storm-cluster", "storm-dev-zookeeper"];
-const WORKER: &[&str] =
-    &["storm-model", "storm-figures", "storm-messaging", "storm-rpc", "storm-topology", "storm-engine"];
+const SUPERVISOR: &[&str] = &[
+    "storm-model",
+    "storm-config",
+    "storm-figures",
+    "storm-rpc",
+    "storm-cluster",
+    "storm-dev-zookeeper",
+    "storm-logs",
+    "storm-exposition",
+];
+const UI: &[&str] = &["storm-model", "storm-config", "storm-figures", "storm-rpc", "storm-exposition"];
+const WORKER: &[&str] = &[
+    "storm-model",
+    "storm-figures",
+    "storm-messaging",
+    "storm-rpc",
+    "storm-topology",
+    "storm-logs",
+    "storm-engine",
+];
 const CLI: &[&str] = &[
     "storm-model",
     "storm-config",
     "storm-dev-zookeeper",
     "storm-cluster",
     "storm-rpc",
+    "storm-logs",
     "storm-nimbus",
     "storm-supervisor",
+    "storm-ui",
 ];
 const FACADE: &[&str] = &[
     "storm-model",

@@ -94,6 +94,10 @@ pub(crate) enum Command {
     Errors(Named),
     /// End a worker in good order and start it again
     RestartWorker(RestartWorker),
+    /// Change what the loggers of a topology's workers tell, or show what was changed
+    LogLevel(LogLevel),
+    /// Have a share of a topology's tuples written to its workers' events.log, or show which are
+    Debug(Debug),
     /// Tell whether the cluster, or a daemon, is healthy: exit code 0 or 1
     Health(Health),
     /// Show the effective configuration, and where each value comes from
@@ -106,6 +110,8 @@ pub(crate) enum Command {
     Nimbus(Daemon),
     /// Run a supervisor, which starts workers on this machine, in the foreground
     Supervisor(Supervisor),
+    /// Serve the web pages and Storm's REST interface, in the foreground
+    Ui(Daemon),
     /// Run a whole cluster on this machine, in the foreground
     Dev(Dev),
     /// The ZooKeeper-protocol server of `dev`
@@ -258,6 +264,52 @@ pub(crate) struct RestartWorker {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
+  storm-rs log-level word-count word_count::split=DEBUG     a module, until it is changed
+  storm-rs log-level word-count ROOT=WARN word_count=TRACE:60   the rest, and a crate for a minute
+  storm-rs log-level word-count -r word_count               as it was in the beginning
+  storm-rs log-level word-count                             what was changed
+
+Loggers are crates and modules, as in RUST_LOG. Levels: TRACE (or ALL), DEBUG, INFO, WARN, ERROR (or FATAL), \
+OFF. They hold at once in all workers, and in those that start later.")]
+pub(crate) struct LogLevel {
+    /// Name or id of the topology
+    pub(crate) name: String,
+    /// A logger, or ROOT for all that have no level of their own, how much it tells, and for how many seconds
+    #[arg(value_name = "LOGGER=LEVEL[:SECS]", value_parser = parse_level)]
+    pub(crate) levels: Vec<(String, String, u32)>,
+    /// A logger that tells what it told in the beginning; may be given several times
+    #[arg(short, long, value_name = "LOGGER")]
+    pub(crate) remove: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  storm-rs debug word-count --enable            10 of a hundred tuples that its components emit
+  storm-rs debug word-count split --enable 100  all that 'split' emits
+  storm-rs debug word-count split --disable     none of 'split'
+  storm-rs debug word-count --disable           none at all
+  storm-rs debug word-count                     which are
+
+They are written to events.log, beside the worker's log: date,component,task,trees,[values]. What cannot be \
+written in time is left out; the topology does not wait for it.")]
+pub(crate) struct Debug {
+    /// Name or id of the topology
+    pub(crate) name: String,
+    /// Only this component [default: all that are not named by another such command]
+    pub(crate) component: Option<String>,
+    /// Write down so many of a hundred tuples
+    #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "10",
+        conflicts_with = "disable", value_parser = parse_percent)]
+    pub(crate) enable: Option<f64>,
+    /// Write down none; without a component of no component
+    #[arg(long)]
+    pub(crate) disable: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
   storm-rs health              ZooKeeper, Nimbus and the supervisors
   storm-rs health supervisor   the one on this machine, for a container's health check")]
 pub(crate) struct Health {
@@ -376,6 +428,24 @@ fn parse_executors(text: &str) -> Result<(String, u32), String> {
         return Err("the component is missing: write COMPONENT=EXECUTORS".to_owned());
     }
     Ok((component.to_owned(), executors))
+}
+
+/// The last `=` divides: names of modules hold `::`.
+fn parse_level(text: &str) -> Result<(String, String, u32), String> {
+    let (logger, level) = text.rsplit_once('=').ok_or("write LOGGER=LEVEL, such as ROOT=DEBUG")?;
+    let (level, secs) = match level.split_once(':') {
+        Some((level, secs)) => (level, secs.parse().map_err(|_| "after ':' stands a number of seconds")?),
+        None => (level, 0),
+    };
+    if level.is_empty() {
+        return Err("the level is missing; --remove LOGGER takes one back".to_owned());
+    }
+    Ok((logger.to_owned(), level.to_owned(), secs))
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    let percent = text.trim_end_matches('%').parse().ok().filter(|percent| (0.0..=100.0).contains(percent));
+    percent.ok_or_else(|| "the share of tuples is a number from 0 to 100".to_owned())
 }
 
 fn parse_host_port(text: &str) -> Result<(String, u16), String> {
@@ -523,6 +593,47 @@ mod tests {
             "storm-rs restart-worker host",
             expect![[r#"
             CallError { code: Usage, message: "invalid value 'host' for '<HOST:PORT>': write HOST:PORT", advice: "For more information, try '--help'." }
+        "#]],
+        );
+    }
+
+    #[test]
+    fn levels_have_a_logger_and_perhaps_an_end() {
+        check(
+            "storm-rs log-level x a::b=DEBUG ROOT=WARN:60 -r c",
+            expect![[r#"
+            Common { config: None, set: [], json: false }
+            LogLevel(LogLevel { name: "x", levels: [("a::b", "DEBUG", 0), ("ROOT", "WARN", 60)], remove: ["c"] })
+        "#]],
+        );
+        check(
+            "storm-rs log-level x a=DEBUG:soon",
+            expect![[r#"
+            CallError { code: Usage, message: "invalid value 'a=DEBUG:soon' for '[LOGGER=LEVEL[:SECS]]...': after ':' stands a number of seconds", advice: "For more information, try '--help'." }
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_share_of_tuples_has_a_default() {
+        check(
+            "storm-rs debug x split --enable",
+            expect![[r#"
+            Common { config: None, set: [], json: false }
+            Debug(Debug { name: "x", component: Some("split"), enable: Some(10.0), disable: false })
+        "#]],
+        );
+        check(
+            "storm-rs debug x --enable 2.5%",
+            expect![[r#"
+            Common { config: None, set: [], json: false }
+            Debug(Debug { name: "x", component: None, enable: Some(2.5), disable: false })
+        "#]],
+        );
+        check(
+            "storm-rs debug x --enable 101",
+            expect![[r#"
+            CallError { code: Usage, message: "invalid value '101' for '--enable [<PERCENT>]': the share of tuples is a number from 0 to 100", advice: "For more information, try '--help'." }
         "#]],
         );
     }

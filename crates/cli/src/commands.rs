@@ -19,6 +19,8 @@ mod rebalance;
 mod logs;
 mod errors;
 mod restart_worker;
+mod log_level;
+mod debug;
 mod health;
 mod config;
 mod version;
@@ -39,6 +41,8 @@ pub(crate) fn run(parsed: Parsed) -> Result<ExitCode, CallError> {
         Command::Logs(args) => done(block_on(logs::run(&load(&common)?, &args))),
         Command::Errors(args) => done(block_on(errors::run(&load(&common)?, &args))),
         Command::RestartWorker(args) => done(block_on(restart_worker::run(&load(&common)?, &args))),
+        Command::LogLevel(args) => done(block_on(log_level::run(&load(&common)?, &args))),
+        Command::Debug(args) => done(block_on(debug::run(&load(&common)?, &args))),
         Command::Health(args) => block_on(health::run(&load(&common)?, &args)),
         Command::Config(args) => {
             config::run(&load(&common)?, &args);
@@ -55,6 +59,7 @@ pub(crate) fn run(parsed: Parsed) -> Result<ExitCode, CallError> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Nimbus(args) => done(daemons::nimbus(&load(&common)?, args.parent)),
+        Command::Ui(args) => done(daemons::ui(&load(&common)?, args.parent)),
         Command::Supervisor(args) => done(daemons::supervisor(&load(&common)?, &args)),
         Command::Dev(args) => done(dev::run(&common, &args)),
         Command::DevZookeeper(args) => done(daemons::dev_zookeeper(&args)),

@@ -6,7 +6,7 @@
 //! DIR/ports.json      the ports of last time
 //! DIR/cluster.yaml    what the daemons read
 //! DIR/storm.yaml      the same for commands: there, whole, while topologies can be submitted
-//! DIR/logs/           a log for each daemon
+//! DIR/logs/           a log for each daemon; each in a directory of its own, which it serves, and a link to it
 //! DIR/zookeeper/, DIR/nimbus/, DIR/supervisor-N/   what they keep
 //! ```
 //!
@@ -149,6 +149,9 @@ fn ports(directory: &Directory, context: &Context, args: &Dev) -> io::Result<(Po
     let wanted = ports::Wanted {
         zookeeper: (context.port("storm.zookeeper.port"), is_set("storm.zookeeper.port")),
         nimbus: (context.port("nimbus.thrift.port"), is_set("nimbus.thrift.port")),
+        ui: (context.port("ui.port"), is_set("ui.port")),
+        nimbus_metrics: (context.port("nimbus.metrics.port"), is_set("nimbus.metrics.port")),
+        supervisor_metrics: (context.port("supervisor.metrics.port"), is_set("supervisor.metrics.port")),
         supervisor: (context.port("supervisor.thrift.port"), is_set("supervisor.thrift.port")),
         slot: (first_slot, is_set("supervisor.slots.ports")),
         supervisors: args.supervisors,
@@ -183,6 +186,8 @@ fn settings(directory: &Directory, context: &Context, args: &Dev, ports: &Ports)
         "storm.cluster.secret.file": directory.join("secret"),
         "nimbus.seeds": [host],
         "nimbus.thrift.port": ports.nimbus,
+        "nimbus.metrics.port": ports.metrics,
+        "ui.port": ports.ui,
     });
     settings.as_object().cloned().expect("it is written as one")
 }
@@ -218,25 +223,35 @@ fn daemon_arguments(directory: &Directory, own: &[(&str, Value)], command: &[&st
     arguments
 }
 
-fn daemon(directory: &Directory, name: String, arguments: Vec<String>) -> Daemon {
-    Daemon {
-        log: directory.join("logs").join(format!("{name}.log")),
-        directory: directory.0.clone(),
-        name,
-        arguments,
-    }
+/// A daemon whose log has the name of its `kind`.
+fn daemon(
+    directory: &Directory,
+    name: String,
+    kind: &'static str,
+    own: &[(&str, Value)],
+    command: &[&str],
+) -> Daemon {
+    let mut daemon = Daemon { name, kind, arguments: Vec::new(), directory: directory.0.clone() };
+    // Its output goes there, too.
+    let log_dir = ("storm.log.dir", json!(daemon.log().parent()));
+    daemon.arguments = daemon_arguments(directory, &[own, &[log_dir]].concat(), command);
+    daemon
 }
 
 fn zookeeper(directory: &Directory, ports: &Ports) -> Daemon {
     let data = directory.join("zookeeper").display().to_string();
     let listen = format!("{HOST}:{}", ports.zookeeper);
     let command = ["dev-zookeeper", "--data-dir", &data, "--listen", &listen];
-    daemon(directory, "zookeeper".to_owned(), daemon_arguments(directory, &[], &command))
+    daemon(directory, "zookeeper".to_owned(), "zookeeper", &[], &command)
 }
 
 fn nimbus(directory: &Directory) -> Daemon {
     let own = [("storm.local.dir", json!(directory.join("nimbus")))];
-    daemon(directory, "nimbus".to_owned(), daemon_arguments(directory, &own, &["nimbus"]))
+    daemon(directory, "nimbus".to_owned(), "nimbus", &own, &["nimbus"])
+}
+
+fn ui(directory: &Directory) -> Daemon {
+    daemon(directory, "ui".to_owned(), "ui", &[], &["ui"])
 }
 
 fn supervisors(directory: &Directory, ports: &Ports) -> Vec<Daemon> {
@@ -245,10 +260,10 @@ fn supervisors(directory: &Directory, ports: &Ports) -> Vec<Daemon> {
         let own = [
             ("storm.local.dir", json!(directory.join(&name))),
             ("supervisor.thrift.port", json!(ports.rpc)),
+            ("supervisor.metrics.port", json!(ports.metrics)),
             ("supervisor.slots.ports", json!(ports.slots)),
         ];
-        let arguments = daemon_arguments(directory, &own, &["supervisor", "--stop-workers"]);
-        daemon(directory, name, arguments)
+        daemon(directory, name, "supervisor", &own, &["supervisor", "--stop-workers"])
     });
     supervisors.collect()
 }
@@ -283,10 +298,12 @@ async fn serve(
             listening(&format!("{HOST}:{}", ports.zookeeper)).await?;
         }
         daemons.start(nimbus(directory));
+        daemons.start(ui(directory));
         for supervisor in supervisors(directory, ports) {
             daemons.start(supervisor);
         }
         ready(directory, settings, ports).await?;
+        listening(&with_port(ui_host(context), ports.ui)).await?;
         publish(directory, context, args, ports, settings, started.elapsed())
     };
     let ready = tokio::select! {
@@ -313,6 +330,14 @@ async fn serve(
     }
     daemons.kill().await;
     ended
+}
+
+/// Where the pages are reached from this machine.
+fn ui_host(context: &Context) -> &str {
+    match context.config.get_str("ui.host") {
+        None | Some("0.0.0.0" | "::") => HOST,
+        Some(host) => host,
+    }
 }
 
 /// Waits until somebody listens.
@@ -395,13 +420,19 @@ fn publish(
         None => with_port(HOST, ports.zookeeper),
     };
     let nimbus = with_port(host, ports.nimbus);
+    let ui = format!("http://{}/", with_port(ui_host(context), ports.ui));
+    let metrics = |port: u16| (port > 0).then(|| format!("http://{}/metrics", with_port(host, port)));
     let supervisors: Vec<_> =
         ports.supervisors.iter().map(|ports| (with_port(host, ports.rpc), &ports.slots)).collect();
     if context.is_json {
         let supervisors: Vec<_> =
             supervisors.iter().map(|(address, slots)| json!({"address": address, "slots": slots})).collect();
+        let of_supervisors = ports.supervisors.iter().map(|ports| metrics(ports.metrics));
+        let all_metrics: Vec<_> =
+            [metrics(ports.metrics)].into_iter().chain(of_supervisors).flatten().collect();
         output::json_line(&json!({
-            "ready": true, "zookeeper": zookeeper, "nimbus": nimbus, "supervisors": supervisors,
+            "ready": true, "zookeeper": zookeeper, "nimbus": nimbus, "supervisors": supervisors, "ui": ui,
+            "metrics": all_metrics,
             "config": storm_yaml, "logs": directory.join("logs"), "pid": std::process::id(),
         }));
         return Ok(());
@@ -411,6 +442,8 @@ fn publish(
     rows.extend((1..).zip(&supervisors).map(|(number, (address, slots))| {
         [format!("supervisor-{number}"), format!("{address}, slots {}", ranges(slots))]
     }));
+    rows.push(["ui".to_owned(), ui]);
+    rows.extend(metrics(ports.metrics).map(|address| ["metrics".to_owned(), address]));
     rows.push(["config".to_owned(), storm_yaml.display().to_string()]);
     rows.push(["logs".to_owned(), directory.join("logs").display().to_string()]);
     for [name, place] in rows {
@@ -478,7 +511,7 @@ mod tests {
         config.layer_arguments(["topology.workers=3", "mine=a b", "nimbus.thrift.port=1"]).unwrap();
         let context = Context { config, file: None, is_json: false };
         let args = Dev { supervisors: 1, slots: 1, data_dir: None, zookeeper: None, no_restart: false };
-        let ports = Ports { zookeeper: 5, nimbus: 6, supervisors: Vec::new() };
+        let ports = Ports { zookeeper: 5, nimbus: 6, ui: 7, metrics: 8, supervisors: Vec::new() };
         let settings = settings(&directory, &context, &args, &ports);
         let path = directory.join("storm.yaml");
         write_yaml(&path, &context, &settings).unwrap();

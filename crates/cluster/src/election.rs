@@ -110,7 +110,8 @@ impl Election {
         }
     }
 
-    /// Steps down and out, and waits until the next one may lead.
+    /// Steps down and out, and waits until the next one may lead, for twice the operation timeout at most:
+    /// where ZooKeeper does not answer, the next one leads when this session is over.
     pub async fn resign(self) {
         let Election { mut leadership, stop } = self;
         drop(stop);
@@ -299,13 +300,16 @@ impl Candidate {
             info!(host = self.host, port = self.port, "resigns");
             // Not through the token's own checks: it is revoked.
             let leader = self.core.paths.leader();
-            if let Some((client, (session, _))) = self.core.ready().await
-                && session == token.session
-            {
-                let delete = |path: &str| Op::Delete { path: path.to_owned(), version: None };
-                let both = [delete(&leader), delete(lock.path())];
-                timeout(self.core.options.operation_timeout, client.commit(None, &both)).await.ok();
-            }
+            let given_up = async {
+                if let Some((client, (session, _))) = self.core.ready().await
+                    && session == token.session
+                {
+                    let delete = |path: &str| Op::Delete { path: path.to_owned(), version: None };
+                    client.commit(None, &[delete(&leader), delete(lock.path())]).await.ok();
+                }
+            };
+            // Where nobody answers, the nodes go with the session.
+            timeout(self.core.options.operation_timeout, given_up).await.ok();
             drop(lock);
         }
         let swept = async {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use storm_model::{
-    Assignment, ComponentId, ConfigMap, Status, SupervisorId, TaskId, TopologyId, TopologySpec,
+    Assignment, ComponentId, ConfigMap, Status, SupervisorId, TaskId, TopologyId, TopologySpec, Tuning,
 };
 
 use crate::error::RecordError;
@@ -137,6 +137,10 @@ pub struct TopologyRecord {
     pub name: String,
     /// What it is meant to do.
     pub status: Status,
+    /// How often it was given another status; 0 in records of before that was counted. Who is told of
+    /// two knows by it which is the newer one.
+    #[serde(default)]
+    pub status_version: u64,
     /// What it goes back to when its rebalance is over.
     #[serde(default)]
     pub previous_status: Option<Status>,
@@ -177,6 +181,9 @@ pub struct TopologyRecord {
     /// Why it is not placed as it was asked for; empty if it is.
     #[serde(default)]
     pub explanation: String,
+    /// What was changed of it since it was submitted: levels of its loggers, tuples that are sampled.
+    #[serde(default)]
+    pub tuning: Tuning,
 }
 record!(TopologyRecord, "topology");
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use storm_model::{SupervisorId, TopologyId};
 
-use crate::client::Content;
+use crate::client::{Content, Op};
 use crate::error::{Error, RecordError};
 use crate::paths;
 use crate::records::{
@@ -209,6 +209,12 @@ impl Transaction {
         version: i32,
     ) -> &mut Self {
         self.set(&self.paths.assignment(id), assignment, version)
+    }
+
+    /// Gives a topology another assignment in place of whatever stands there: it was not understood.
+    pub fn replace_assignment(&mut self, id: &TopologyId, assignment: &AssignmentRecord) -> &mut Self {
+        let (path, bytes) = (self.paths.assignment(id), assignment.encode());
+        self.push(Op::Set { path, bytes, version: None })
     }
 
     /// Keeps the answer to a command.

@@ -42,6 +42,10 @@ pub struct TopologyView {
     pub shared_threads: u32,
     /// Threads that run the executors.
     pub executor_threads: ExecutorThreads,
+    /// Bytes from which a worker's `events.log` is begun anew.
+    pub events_log_bytes: u64,
+    /// Older parts of it that are kept.
+    pub events_log_parts: u32,
 }
 
 /// How executors are spread over threads.
@@ -82,6 +86,8 @@ impl TopologyView {
             max_tuple_bytes: u64::from(count("topology.max.tuple.bytes")),
             shared_threads: count("topology.worker.shared.thread.pool.size"),
             executor_threads: threads.map_or(ExecutorThreads::PerExecutor, ExecutorThreads::Shared),
+            events_log_bytes: u64::from(count("topology.eventlogger.rotation.size.mb")) << 20,
+            events_log_parts: count("topology.eventlogger.max.retained.files"),
         }
     }
 }
@@ -153,6 +159,8 @@ mod tests {
                 max_tuple_bytes: 67108864,
                 shared_threads: 4,
                 executor_threads: PerExecutor,
+                events_log_bytes: 104857600,
+                events_log_parts: 3,
             }
         "#]]
         .assert_debug_eq(&view);

@@ -17,11 +17,20 @@ fn every_other_key_is_marked_as_ours() {
     let added: Vec<_> = added.iter().map(|key| key.name).collect();
     expect_test::expect![[r#"
         [
+            "nimbus.metrics.port",
             "storm.bind.address",
             "storm.cluster.secret.file",
+            "storm.log.dir",
+            "supervisor.metrics.port",
             "topology.executor.threads",
             "topology.max.tuple.bytes",
             "topology.parallelism.COMPONENT",
+            "ui.authentication",
+            "ui.authentication.header",
+            "ui.authentication.proxies",
+            "ui.authentication.users.file",
+            "ui.cors.origins",
+            "ui.path.prefix",
         ]
     "#]]
     .assert_debug_eq(&added);

@@ -20,10 +20,15 @@ use std::sync::Arc;
 use crate::error_code::ErrorCode;
 use crate::jute::{Input, Jute, JuteError, record};
 use crate::packet::{Acl, Operation as _, operations};
+use crate::path;
 use crate::tree::{Stamp, Tree, Undo, Znode};
 
 /// The length of a session's password, in bytes.
 pub(crate) const PASSWORD_BYTES: usize = 16;
+
+/// Numbers of transactions and sessions stay below it, so that counting them never ends: only a file that
+/// was made by hand has a higher one.
+const NUMBERS: i64 = 1 << 62;
 
 /// What a client shows when it comes back to its session.
 pub(crate) type Password = [u8; PASSWORD_BYTES];
@@ -123,7 +128,7 @@ impl Jute for Txn {
 }
 
 /// Why a recorded state or transaction is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StateError {
     #[error(transparent)]
     Malformed(#[from] JuteError),
@@ -131,6 +136,16 @@ pub(crate) enum StateError {
     Password,
     #[error("there is a node without its parent")]
     Orphan,
+    #[error("there is no root")]
+    NoRoot,
+    #[error("{path:?} cannot be the path of a node")]
+    Path { path: String },
+    #[error("there are two nodes {path:?}")]
+    Twice { path: String },
+    #[error("the node {path:?} stands below an ephemeral one, which cannot have children")]
+    ChildOfEphemeral { path: String },
+    #[error("the number {found:#x} is none that this server gives to transactions or sessions")]
+    Number { found: i64 },
     #[error("transaction {found:#x} stands behind {newest:#x}")]
     Order { newest: i64, found: i64 },
     #[error("transaction {zxid:#x} does not fit the state: {reason:?}")]
@@ -182,7 +197,13 @@ impl State {
         if zxid <= self.zxid {
             return Err(StateError::Order { newest: self.zxid, found: zxid });
         }
+        check_number(zxid)?;
         for change in &txn.changes {
+            match change {
+                Change::OpenSession(OpenSession { session, .. }) => check_number(*session)?,
+                Change::Make(Make { path, .. }) => check_path(path)?,
+                _ => {}
+            }
             self.change(change, txn.stamp, &mut Vec::new())
                 .map_err(|reason| StateError::Misfit { zxid, reason })?;
         }
@@ -221,11 +242,15 @@ impl State {
     /// Reads what [`State::to_snapshot`] wrote.
     pub(crate) fn from_snapshot(bytes: &[u8]) -> Result<State, StateError> {
         let input = &mut Input::new(bytes);
-        let (zxid, next_session) = (Jute::read(input)?, Jute::read(input)?);
+        let (zxid, mut next_session) = (Jute::read(input)?, Jute::read(input)?);
+        check_number(zxid)?;
+        check_number(next_session)?;
         let mut sessions = BTreeMap::new();
         for OpenSession { session, timeout_ms, password } in Vec::<OpenSession>::read(input)? {
             let password = password.as_deref().and_then(|password| password.try_into().ok());
             let password = password.ok_or(StateError::Password)?;
+            check_number(session)?;
+            next_session = next_session.max(session + 1);
             sessions.insert(session, Session { timeout_ms, password });
         }
         let mut tree = Tree::empty();
@@ -243,12 +268,31 @@ impl State {
                 pzxid: Jute::read(input)?,
                 children: BTreeSet::new(),
             };
+            check_path(&path)?;
+            if tree.get(&path).is_ok() {
+                return Err(StateError::Twice { path });
+            }
+            if path::parent(&path).and_then(|parent| tree.get(parent).ok()).is_some_and(|p| p.owner != 0) {
+                return Err(StateError::ChildOfEphemeral { path });
+            }
+            if path == "/" && node.owner != 0 {
+                return Err(StateError::NoRoot);
+            }
             if !tree.restore(path, node) {
                 return Err(StateError::Orphan);
             }
         }
+        tree.get("/").map_err(|_| StateError::NoRoot)?;
         Ok(State { zxid, next_session, sessions, tree })
     }
+}
+
+fn check_number(found: i64) -> Result<(), StateError> {
+    if (0..NUMBERS).contains(&found) { Ok(()) } else { Err(StateError::Number { found }) }
+}
+
+fn check_path(path: &str) -> Result<(), StateError> {
+    if path::is_valid(path) { Ok(()) } else { Err(StateError::Path { path: path.to_owned() }) }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod figures;
 mod lifecycle;
+pub(crate) mod owed;
 mod timing;
 
 use std::sync::Arc;
@@ -26,10 +27,10 @@ use crate::outbox::row_len;
 use crate::pace::Pace;
 use crate::panics;
 use crate::port::ExecutorPort;
-use crate::proxy::Proxy;
 use crate::retained::RetainedTable;
 use crate::run::Event;
 use crate::sources::Sources;
+use owed::Owed;
 use timing::{Stopwatch, Timed};
 
 pub(crate) use lifecycle::pause_after;
@@ -94,8 +95,8 @@ pub(crate) struct BoltState {
     is_idle: bool,
     step_rows: usize,
     returned: Grant,
-    /// The same of rows from other workers, by the executors that sent them and the lives of these.
-    returned_far: Vec<((u32, u32), Grant)>,
+    /// The same of rows from other workers.
+    owed: Owed,
     /// Rows taken, and messages.
     rows: u64,
     messages: u64,
@@ -128,7 +129,7 @@ impl BoltState {
             is_idle: true,
             step_rows: 0,
             returned: Grant::default(),
-            returned_far: Vec::new(),
+            owed: Owed::default(),
             rows: 0,
             messages: 0,
             timed: Timed::default(),
@@ -188,6 +189,7 @@ impl BoltExecutor {
         self.return_credit();
         if self.emitter.outbox.flush_if_old(now) {
             self.acks.flush();
+            self.state.owed.pay_all(self.me, &self.directory);
         }
         self.end_step(now)
     }
@@ -247,6 +249,7 @@ impl BoltExecutor {
         // About to wait: everything goes out first. That is why a DAG cannot wedge.
         self.emitter.outbox.flush(now);
         self.acks.flush();
+        self.state.owed.pay_all(self.me, &self.directory);
         if !has_input && !self.state.is_idle {
             self.state.is_idle = true;
             self.directory[self.me].account.idle(&mut self.state.wake);
@@ -309,13 +312,9 @@ impl BoltExecutor {
             self.directory[self.me].account.take(returned, &mut state.wake);
             self.directory.wake_all(&mut state.wake);
         }
-        for ((origin, life), grant) in state.returned_far.drain(..) {
+        if !state.owed.is_empty() {
             state.is_idle = false;
-            let peer = self.directory[origin].proxy().map(Proxy::peer);
-            // Of a former life all credit is lost, and there is nobody to miss it.
-            if let Some(peer) = peer.filter(|peer| peer.life == life) {
-                peer.give_back(self.me, grant);
-            }
+            state.owed.pay_much(self.me, &self.directory);
         }
     }
 
@@ -329,9 +328,8 @@ impl BoltExecutor {
                         self.resolved(&settled, now);
                     }
                 }
-                Control::Snapshot(reply) => {
-                    reply.send(self.snapshot(now)).ok();
-                }
+                Control::Snapshot(asked) => asked.answer(|| self.snapshot(now)),
+                Control::Sample(percent) => self.emitter.sample(percent),
                 Control::Stop => {
                     self.stop(now);
                     return true;
@@ -496,7 +494,7 @@ impl BoltExecutor {
             row_of,
             step_rows,
             returned,
-            returned_far,
+            owed,
             rows,
             timed,
             ..
@@ -505,7 +503,8 @@ impl BoltExecutor {
         let (hand, source) = if is_loop { (looped, Source::Looped) } else { (data, Source::Data) };
         let Some(parcel) = &hand.parcel else { return };
         let batch: &Batch = &parcel.batch;
-        let returned = returned_to(parcel, returned, returned_far);
+        let is_far = parcel.life != 0 && !is_loop;
+        let returned = if is_far { owed.of(parcel.origin, parcel.life) } else { returned };
         let sources: &Sources = sources;
         let mut known = None;
         // Made once for many rows; what differs from row to row is set before each.
@@ -582,24 +581,6 @@ impl BoltExecutor {
     fn rank(&self, task: TaskId) -> usize {
         (task.0 - self.maker.executor.first.0) as usize
     }
-}
-
-/// Where to note the credit of the rows of a batch.
-#[inline]
-fn returned_to<'a>(
-    parcel: &Parcel,
-    near: &'a mut Grant,
-    far: &'a mut Vec<((u32, u32), Grant)>,
-) -> &'a mut Grant {
-    if parcel.life == 0 {
-        return near;
-    }
-    let from = (parcel.origin, parcel.life);
-    let at = far.iter().position(|(f, _)| *f == from).unwrap_or_else(|| {
-        far.push((from, Grant::default()));
-        far.len() - 1
-    });
-    &mut far[at].1
 }
 
 /// `execute` did not end well.

@@ -79,6 +79,13 @@ impl Directory {
         }
     }
 
+    /// How many rows a peer may have out to an executor of this worker.
+    pub(crate) fn share_of(&self, executor: u32, peer: &Peer) -> i64 {
+        let Inbox { senders, window, .. } = &self.inboxes[executor as usize];
+        let theirs = peer.senders.get(&executor).copied().unwrap_or(1);
+        share(window.load(Ordering::Relaxed), theirs, *senders)
+    }
+
     /// Wakes the spouts that paused because a cycle was full.
     pub(crate) fn wake_above_cycles(&self) {
         self.wake_all(&mut self.above_cycles.clone());

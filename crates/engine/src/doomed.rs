@@ -9,7 +9,7 @@ use storm_model::TaskId;
 /// Trees remembered; roots are never used twice, so that an old one does no harm.
 const REMEMBERED: usize = 4096;
 
-/// The last trees that an executor saw fail in a full cycle.
+/// The last trees that an executor, or the way in from a peer, saw fail in a full cycle.
 #[derive(Default)]
 pub(crate) struct Doomed {
     roots: FxHashSet<(TaskId, u64)>,
@@ -17,8 +17,10 @@ pub(crate) struct Doomed {
 }
 
 impl Doomed {
-    pub(crate) fn add(&mut self, task: TaskId, root: u64) {
-        if self.roots.insert((task, root)) {
+    /// Whether it is news.
+    pub(crate) fn add(&mut self, task: TaskId, root: u64) -> bool {
+        let is_new = self.roots.insert((task, root));
+        if is_new {
             self.order.push_back((task, root));
             if self.order.len() > REMEMBERED
                 && let Some(oldest) = self.order.pop_front()
@@ -26,6 +28,7 @@ impl Doomed {
                 self.roots.remove(&oldest);
             }
         }
+        is_new
     }
 
     #[inline]
@@ -46,8 +49,8 @@ mod tests {
     fn the_last_ones_are_remembered() {
         let mut doomed = Doomed::default();
         for root in 0..REMEMBERED as u64 + 10 {
-            doomed.add(TaskId(1), root);
-            doomed.add(TaskId(1), root);
+            assert!(doomed.add(TaskId(1), root));
+            assert!(!doomed.add(TaskId(1), root));
         }
         assert!(!doomed.contains(TaskId(1), 9) && doomed.contains(TaskId(1), 10));
         assert!(!doomed.contains(TaskId(2), 10));

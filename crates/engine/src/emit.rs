@@ -15,6 +15,7 @@ use storm_topology::{EmitError, Outputs};
 use crate::ids::EdgeIds;
 use crate::outbox::Outbox;
 use crate::routing::{Choice, Destination, RouteScratch, TaskRoutes, emit_error};
+use crate::sampling::{EventSink, SampledTuple, Sampler, message_id, shown};
 
 pub(crate) use bolt_call::{
     BoltCall, InputCounts, InputState, Progress, Settled, TaskBook, fail_row, resolve,
@@ -30,7 +31,12 @@ pub(crate) struct Emitter {
     pub(crate) edges: EdgeIds,
     scratch: RouteScratch,
     anchors: Vec<Anchor>,
+    /// Emits are logged or sampled: what is checked at each of them is one flag.
+    is_watched: bool,
+    /// Emits are logged (`topology.debug`).
     is_debug: bool,
+    /// Beside the rest, for it is not used as long as nobody watches.
+    sampler: Box<Sampler>,
     /// Rows that were refused because their cycle was full and that nobody waits for.
     pub(crate) dropped: u64,
 }
@@ -42,9 +48,27 @@ impl Emitter {
         routes: Vec<TaskRoutes>,
         mut edges: EdgeIds,
         is_debug: bool,
+        sink: Option<Arc<dyn EventSink>>,
     ) -> Emitter {
-        let scratch = RouteScratch::new(EdgeIds::seeded(edges.next()));
-        Emitter { outputs, outbox, routes, edges, scratch, anchors: Vec::new(), is_debug, dropped: 0 }
+        let seed = edges.next();
+        Emitter {
+            outputs,
+            outbox,
+            routes,
+            edges,
+            scratch: RouteScratch::new(EdgeIds::seeded(seed)),
+            anchors: Vec::new(),
+            is_watched: is_debug,
+            is_debug,
+            sampler: Box::new(Sampler::new(sink, !seed)),
+            dropped: 0,
+        }
+    }
+
+    /// Has so many of a hundred emits written down from now on.
+    pub(crate) fn sample(&mut self, percent: f64) {
+        self.sampler.set(percent);
+        self.is_watched = self.is_debug || self.sampler.is_on();
     }
 
     /// Tells load-aware groupings how busy their targets are; to be called once a second.
@@ -122,6 +146,8 @@ impl Emitter {
         let Emitter { routes, scratch, outbox, edges, anchors, .. } = self;
         let TaskRoutes { task: source, streams } = &mut routes[rank];
         let source = *source;
+        // Those of a row that nobody receives would be those of the row before.
+        anchors.clear();
         let to = match &choice {
             Choice::One(to) => std::slice::from_ref(to),
             Choice::Listed => &scratch.to,
@@ -131,8 +157,8 @@ impl Emitter {
             outbox.push(to.link(), Header { target: to.task(), source, stream }, anchors, values);
         }
         streams[usize::from(stream)].count(to);
-        if self.is_debug {
-            self.log(choice, source, stream, values);
+        if self.is_watched {
+            self.watch(choice, source, stream, values);
         }
     }
 
@@ -140,7 +166,7 @@ impl Emitter {
     #[inline(always)]
     fn send_to_no_tree(&mut self, choice: Choice, rank: usize, stream: u16, values: &Values<'_>) {
         match choice {
-            Choice::One(to) if !self.is_debug => {
+            Choice::One(to) if !self.is_watched => {
                 let routes = &mut self.routes[rank];
                 let header = Header { target: to.task(), source: routes.task, stream };
                 self.outbox.push(to.link(), header, &[], values);
@@ -162,7 +188,7 @@ impl Emitter {
     ) -> u64 {
         let mut made = 0;
         match choice {
-            Choice::One(to) if !self.is_debug => {
+            Choice::One(to) if !self.is_watched => {
                 made = self.edges.next();
                 let routes = &mut self.routes[rank];
                 let header = Header { target: to.task(), source: routes.task, stream };
@@ -177,6 +203,22 @@ impl Emitter {
             }),
         }
         made
+    }
+
+    #[cold]
+    fn watch(&mut self, choice: Choice, source: TaskId, stream: u16, values: &Values<'_>) {
+        if self.is_debug {
+            self.log(choice, source, stream, values);
+        }
+        if let Some(sink) = self.sampler.draw() {
+            sink.take(SampledTuple {
+                component: &self.outputs.component,
+                task: source,
+                stream: &self.outputs.streams[usize::from(stream)].id,
+                message_id: message_id(&self.anchors),
+                values: shown(values),
+            });
+        }
     }
 
     #[cold]

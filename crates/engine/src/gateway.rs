@@ -21,13 +21,15 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use storm_model::{ComponentId, ExecutorId, TaskId};
-use storm_row::{Batch, WireError, WireLimits};
+use storm_row::{Batch, RowRef, WireError, WireLimits};
 use storm_topology::FailCause;
 
 use crate::acks::{AckEntry, AckOutbox, News};
 use crate::credit::Grant;
 use crate::directory::Directory;
+use crate::doomed::Doomed;
 use crate::lanes::{AckParcel, Lanes, Parcel};
+use crate::outbox::row_len;
 use crate::proxy::Peer;
 use crate::sources::Sources;
 use crate::wiring::{self, Wiring};
@@ -226,7 +228,7 @@ impl Line {
 
     /// What comes as data.
     pub fn data_in(self: &Arc<Line>) -> DataIn {
-        DataIn { line: self.clone(), parts: Vec::new() }
+        DataIn { line: self.clone(), parts: Vec::new(), doomed: Doomed::default() }
     }
 
     /// What comes as control.
@@ -441,6 +443,8 @@ pub struct DataIn {
     line: Arc<Line>,
     /// The beginning of a large batch.
     parts: Vec<u8>,
+    /// Trees that failed because rows of theirs found their cycle full.
+    doomed: Doomed,
 }
 
 impl DataIn {
@@ -474,52 +478,98 @@ impl DataIn {
         line.is_here(to)?;
         line.is_there(from)?;
         let Wiring { executors, worker, .. } = &*line.shared.wiring;
-        let batch = Batch::from_wire(reader.left, &line.shared.limits)?;
+        let (component, executor) = &executors[to as usize];
+        let mut check = RowCheck {
+            to: *executor,
+            from: executors[from as usize].1,
+            sources: &line.shared.sources[component],
+            known: None,
+        };
+        let batch = Batch::from_wire_if(reader.left, &line.shared.limits, |row| check.row(row))?;
         if batch.is_empty() {
             return Err(FrameError::Shape(kind));
         }
-        let (component, executor) = &executors[to as usize];
-        let sources = &line.shared.sources[component];
-        check(&batch, *executor, executors[from as usize].1, sources)?;
-        let (rows, bytes) = (batch.row_count() as u64, batch.byte_len());
-        let directory = line.directory();
+        let rows = batch.row_count() as u64;
+        let (is_looped, sent) = (kind == kind::LOOPED, worker.clock.now());
+        let batch = if is_looped { self.admit(batch, to) } else { batch };
+        let (line, directory) = (&*self.line, self.line.directory());
         if let Some(proxy) = directory[from].proxy() {
             let mut under_way = proxy.under_way();
-            under_way.received += rows;
+            under_way.received += batch.row_count() as u64;
             directory[from].traffic.publish(under_way.received, under_way.sent, 0, 0);
         }
         line.rows_received.fetch_add(rows, Ordering::SeqCst);
-        let (is_looped, sent) = (kind == kind::LOOPED, worker.clock.now());
         if is_looped {
-            directory.budget.enter_loop(bytes);
+            directory.budget.enter_loop(batch.byte_len());
         }
-        directory[to].send(Parcel { batch, origin: from, life: line.peer.life, sent }, is_looped);
+        if !batch.is_empty() {
+            directory[to].send(Parcel { batch, origin: from, life: line.peer.life, sent }, is_looped);
+        }
         Ok(())
+    }
+
+    /// The rows that their cycle has room for, and that are not left of a tree which has failed for want of
+    /// it. All others are refused as an emit within the worker is: without that, a cycle that multiplies
+    /// its rows on the other side would fill this one.
+    fn admit(&mut self, batch: Batch, to: u32) -> Batch {
+        let directory = self.line.directory();
+        let budget = &directory.budget;
+        let mut room = budget.limit().saturating_sub(budget.used());
+        if batch.byte_len() as u64 <= room && self.doomed.is_empty() {
+            return batch;
+        }
+        let (mut admitted, mut acks) = (Batch::new(), self.line.acks());
+        for row in batch.iter() {
+            let bytes = row_len(row) as u64;
+            let is_doomed = row.anchors().any(|a| self.doomed.contains(a.task, a.root));
+            if bytes <= room && !is_doomed {
+                room -= bytes;
+                admitted.push_row(row);
+                continue;
+            }
+            for a in row.anchors().filter(|a| self.doomed.add(a.task, a.root)) {
+                acks.fail(a.task, a.root, FailCause::LoopBudget);
+            }
+            if row.anchor_count() == 0 {
+                directory[to].refused.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        acks.flush();
+        admitted
     }
 }
 
-/// Whether every row is one that its target understands.
-fn check(batch: &Batch, to: ExecutorId, from: ExecutorId, sources: &Sources) -> Result<(), FrameError> {
-    let mut known = None;
-    for row in batch.iter() {
-        if !to.contains(row.target()) {
+/// Whether rows are such as their target understands.
+struct RowCheck<'a> {
+    to: ExecutorId,
+    from: ExecutorId,
+    sources: &'a Sources,
+    /// Stream and number of its fields of the row before.
+    known: Option<(u16, usize)>,
+}
+
+impl RowCheck<'_> {
+    #[inline(always)]
+    fn row(&mut self, row: RowRef<'_>) -> Result<(), FrameError> {
+        if !self.to.contains(row.target()) {
             return Err(FrameError::Task(row.target()));
         }
         let (source, stream) = (row.source(), row.stream());
-        if !from.contains(source) {
+        if !self.from.contains(source) {
             return Err(FrameError::Task(source));
         }
-        let fields = match known {
-            Some((s, fields)) if s == stream => fields,
-            _ => sources.input_fields(source, stream).ok_or(FrameError::Stream { from: source, stream })?,
+        let wanted = match self.known {
+            // All tasks of an executor are of one component.
+            Some((known, fields)) if known == stream => fields,
+            _ => self
+                .sources
+                .input_fields(source, stream)
+                .ok_or(FrameError::Stream { from: source, stream })?,
         };
-        known = Some((stream, fields));
+        self.known = Some((stream, wanted));
         let found = row.values().arity();
-        if found != fields {
-            return Err(FrameError::Arity { found, wanted: fields });
-        }
+        if found == wanted { Ok(()) } else { Err(FrameError::Arity { found, wanted }) }
     }
-    Ok(())
 }
 
 /// Acks, credit and windows from a peer; fed by one thread.

@@ -10,16 +10,16 @@
 //! some commands; `messages` 65,536, above that they are given back; the return lanes drop what
 //! does not fit.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, SendError, Sender, TrySendError, bounded, unbounded};
-use storm_figures::ExecutorSnapshot;
 use storm_model::{TaskId, Time};
 use storm_row::Batch;
 use storm_topology::{FailCause, Message, Refused, Resolution};
 
 use crate::acks::AckEntry;
+use crate::asked::{Asked, Asker, Request};
 use crate::bell::Bell;
 use crate::credit::Account;
 use crate::proxy::Proxy;
@@ -59,11 +59,13 @@ pub(crate) enum Control {
     /// A retained tuple has been acked, failed or given more time.
     Resolve(u64, Resolution),
     /// Tell your figures.
-    Snapshot(mpsc::Sender<ExecutorSnapshot>),
+    Snapshot(Asked),
     /// A part of the topology is lost: wait no longer than this for what is pending.
     Hasten,
     /// Fail all that is pending.
     Fail(FailCause),
+    /// Write down so many of a hundred tuples that it emits.
+    Sample(f64),
     /// End in good order.
     Stop,
 }
@@ -77,6 +79,7 @@ pub(crate) struct Address {
     looped: Sender<Parcel>,
     acks: Sender<AckParcel>,
     control: Sender<Control>,
+    figures: Request,
     messages: Sender<(TaskId, Message)>,
     /// Messages in the lane.
     message_count: AtomicUsize,
@@ -86,6 +89,8 @@ pub(crate) struct Address {
     ack_waiters: Mutex<Vec<u32>>,
     /// Per task: its waker was woken.
     woken: Vec<AtomicBool>,
+    /// Untracked rows of other workers that were not let in because their cycle was full.
+    pub(crate) refused: AtomicU64,
     /// Of an executor that runs in another worker.
     proxy: Option<Proxy>,
 }
@@ -168,12 +173,14 @@ pub(crate) fn lanes(with: Surroundings) -> (Address, Lanes) {
         looped,
         acks,
         control,
+        figures: Request::default(),
         messages,
         message_count: AtomicUsize::new(0),
         empties,
         empty_acks,
         ack_waiters: Mutex::default(),
         woken: (0..tasks).map(|_| AtomicBool::new(false)).collect(),
+        refused: AtomicU64::new(0),
         proxy: (!is_here).then(Proxy::new),
     };
     let lanes = Lanes {
@@ -259,6 +266,13 @@ impl Address {
     pub(crate) fn control(&self, control: Control) {
         self.control.send(control).ok();
         self.bell.ring();
+    }
+
+    /// Asks the executor for its figures.
+    pub(crate) fn ask(&self, asker: Asker) {
+        if let Some(asked) = self.figures.join(asker) {
+            self.control(Control::Snapshot(asked));
+        }
     }
 
     /// Puts a message into a task's inbox.

@@ -1,9 +1,9 @@
 //! The path of a tuple within a worker.
 //!
 //! Modules in the order in which a tuple meets them: a spout executor asks for it (`spout_executor`)
-//! and opens its tree (`ledger`); the emit finds its targets (`emit`, `routing`, `grouping`), waits
-//! for credit if need be (`outbox`, `credit`) and goes by a batch (`lanes`); a bolt executor takes it
-//! (`bolt_executor`, `pace`), perhaps keeps it (`retained`), and acks it (`acks`) to the ledger.
+//! and opens its tree (`ledger`); the emit finds its targets (`emit`, `routing`, `grouping`), may be
+//! written down (`sampling`), waits for credit if need be (`outbox`, `credit`) and goes by a batch
+//! (`lanes`); a bolt executor takes it (`bolt_executor`, `pace`), perhaps keeps it (`retained`), and acks it (`acks`) to the ledger.
 //!
 //! Executors are stepped: `step(now)` does some 100 microseconds of work and never blocks. Whoever
 //! calls it - a thread for each or for some of them (`placement`, `executor_thread`, `watchdog`), or
@@ -14,6 +14,7 @@
 mod spout_executor;
 pub mod ledger;
 mod emit;
+pub mod sampling;
 pub mod ids;
 mod routing;
 mod sources;
@@ -31,6 +32,7 @@ pub mod pace;
 mod retained;
 mod doomed;
 mod acks;
+mod asked;
 
 mod sync;
 mod executor;
@@ -52,6 +54,7 @@ pub use clock::{SystemClock, VirtualClock};
 pub use executor::StartError;
 pub use report::{ErrorKind, ErrorReport};
 pub use run::{Event, Options, Run, RunError};
+pub use sampling::{EventSink, SampledTuple};
 pub use settings::{ComponentSettings, Settings};
 pub use storm_figures::{Snapshot, TaskSnapshot};
 

@@ -12,9 +12,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use storm_figures::{ExecutorSnapshot, Snapshot};
-use storm_model::ExecutorId;
+use storm_model::{ComponentId, ExecutorId};
 use storm_topology::{Clock, ComponentError, FailCause, Topology};
 
+use crate::asked::{Asker, Patience};
 use crate::clock::SystemClock;
 use crate::executor::StartError;
 use crate::executor_thread::{self, Crew, Floor};
@@ -251,6 +252,15 @@ impl Run {
         self.tell_all(|| Control::Hasten);
     }
 
+    /// Has so many of a hundred tuples that each component emits go to the sink of the settings, from now on.
+    pub fn sample(&self, percent_of: impl Fn(&ComponentId) -> f64) {
+        for ((component, _), address) in self.wiring.executors.iter().zip(self.wiring.directory.iter()) {
+            if address.proxy().is_none() {
+                address.control(Control::Sample(percent_of(component)));
+            }
+        }
+    }
+
     /// Asks for [`Event::Idle`] from now on.
     pub fn watch(&self) {
         self.wiring.directory.is_watched.store(true, Ordering::SeqCst);
@@ -277,7 +287,10 @@ impl Run {
     pub fn snapshot(&self, timeout: Duration) -> Snapshot {
         let deadline = Instant::now() + timeout;
         let (reply, answers) = mpsc::channel::<ExecutorSnapshot>();
-        self.tell_all(|| Control::Snapshot(reply.clone()));
+        let patience = Patience::default();
+        for address in self.wiring.directory.here() {
+            address.ask(Asker::new(reply.clone(), &patience));
+        }
         drop(reply);
         let mut executors = Vec::with_capacity(self.executor_count());
         while executors.len() < self.executor_count() {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use storm_model::{ComponentId, ConfigMap};
 
+use crate::sampling::EventSink;
+
 /// Settings of a topology. [`Default`] has Storm's defaults.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -29,6 +31,8 @@ pub struct Settings {
     pub errors_per_interval: u32,
     /// Threads that share the executors (`topology.executor.threads`); `None`: each has its own.
     pub threads: Option<u32>,
+    /// Where sampled tuples go; `None`: none are sampled.
+    pub events: Option<Arc<dyn EventSink>>,
     /// The topology's configuration, as tasks read it.
     pub config: Arc<ConfigMap>,
     /// What differs per component.
@@ -47,6 +51,7 @@ impl Default for Settings {
             error_interval: Duration::from_secs(10),
             errors_per_interval: 5,
             threads: None,
+            events: None,
             config: Arc::default(),
             components: BTreeMap::new(),
         }

@@ -294,9 +294,8 @@ impl SpoutExecutor {
                         }
                     }
                 }
-                Control::Snapshot(reply) => {
-                    reply.send(self.snapshot(now)).ok();
-                }
+                Control::Snapshot(asked) => asked.answer(|| self.snapshot(now)),
+                Control::Sample(percent) => self.emitter.sample(percent),
                 Control::Hasten => {
                     let p99 = self.complete_latency().quantile(0.99);
                     let left = (4 * p99).max(Duration::from_secs(1));

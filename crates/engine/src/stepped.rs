@@ -9,6 +9,7 @@ use storm_model::{ComponentId, TaskId, Time};
 use storm_row::Anchor;
 use storm_topology::{Clock, Topology};
 
+use crate::asked::{Asker, Patience};
 use crate::clock::VirtualClock;
 use crate::executor::{Executor, Step, earlier};
 use crate::ids::EdgeIds;
@@ -187,6 +188,13 @@ impl Stepped {
         self.tell_all(|| Control::Deactivate);
     }
 
+    /// As [`Run::sample`](crate::Run::sample).
+    pub fn sample(&self, percent_of: impl Fn(&ComponentId) -> f64) {
+        for ((component, _), address) in self.wiring.executors.iter().zip(self.wiring.directory.iter()) {
+            address.control(Control::Sample(percent_of(component)));
+        }
+    }
+
     /// The spouts that have more to come: they are active and have not said `Done`.
     pub fn undone_spouts(&self) -> Vec<ComponentId> {
         let all = self.wiring.executors.iter().zip(self.wiring.directory.iter());
@@ -232,7 +240,10 @@ impl Stepped {
     /// The figures now. Steps each executor once.
     pub fn snapshot(&mut self) -> Snapshot {
         let (reply, answers) = mpsc::channel();
-        self.tell_all(|| Control::Snapshot(reply.clone()));
+        let patience = Patience::default();
+        for address in self.wiring.directory.iter() {
+            address.ask(Asker::new(reply.clone(), &patience));
+        }
         self.round();
         let mut executors: Vec<_> = answers.try_iter().collect();
         executors.sort_by_key(|e| e.executor.first);

@@ -230,7 +230,8 @@ impl Wiring {
         let outbox = Outbox::new(index as u32, self.directory.clone(), empties.clone(), &destinations);
         let mut edges = EdgeIds::seeded(rng.random());
         let routes = executor.tasks().map(|t| self.routes(&component, t, &links, &mut edges)).collect();
-        let emitter = Emitter::new(outputs, outbox, routes, edges, settings.debug);
+        let sink = self.settings.events.clone();
+        let emitter = Emitter::new(outputs, outbox, routes, edges, settings.debug, sink);
         let builder = RowBuilder::new(self.settings.max_tuple_bytes);
         let (me, directory) = (index as u32, self.directory.clone());
         match &self.topology.factories[&component] {

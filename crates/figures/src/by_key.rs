@@ -1,6 +1,7 @@
 //! A few totals by key, as small as they can be: a bucket of a history has one of these for each
 //! task, and a tree's nodes would take five times the memory of what is in them.
 
+use crate::portable::{BadPortable, Portable, Reader, Writer};
 use crate::total::{Share, Total};
 
 /// Totals by key, ascending. A key that is missing stands for a total of nothing.
@@ -79,6 +80,30 @@ impl<K: Ord + Clone, T: Total> Total for ByKey<K, T> {
 
     fn share(&self, share: Share) -> Self {
         ByKey(self.0.iter().map(|(key, total)| (key.clone(), total.share(share))).collect())
+    }
+}
+
+impl<K: Ord + Portable, T: Portable> Portable for ByKey<K, T> {
+    fn write(&self, to: &mut Writer) {
+        to.number(self.0.len() as u64);
+        for (key, total) in &self.0 {
+            key.write(to);
+            total.write(to);
+        }
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<ByKey<K, T>, BadPortable> {
+        let count = from.number()?;
+        let mut totals: Vec<(K, T)> = Vec::new();
+        for _ in 0..count {
+            let (key, total) = (K::read(from)?, T::read(from)?);
+            if totals.last().is_some_and(|(last, _)| *last >= key) {
+                return Err(BadPortable::Wrong("keys that do not ascend"));
+            }
+            totals.push((key, total));
+        }
+        totals.shrink_to_fit();
+        Ok(ByKey(totals))
     }
 }
 

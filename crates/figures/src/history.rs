@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use storm_model::Time;
 
+use crate::portable::{BadPortable, Portable, Reader, Writer};
 use crate::total::{Share, Total};
 use crate::window::{BUCKETS, Window};
 
@@ -49,6 +50,9 @@ pub struct History<T> {
     rings: [Ring<T>; 3],
 }
 
+/// The windows that have buckets.
+const RINGS: [Window; 3] = [Window::TenMinutes, Window::ThreeHours, Window::OneDay];
+
 /// What was counted in a span of time.
 #[derive(Clone, Debug, Default)]
 struct Bucket<T> {
@@ -75,22 +79,52 @@ impl<T: Total> History<T> {
             newest: T::default(),
             seen: now,
             current: Bucket { span: age, value: T::default() },
-            rings: [Window::TenMinutes, Window::ThreeHours, Window::OneDay].map(Ring::new),
+            rings: RINGS.map(Ring::new),
         }
     }
 
-    /// Takes note of the total's state at `now`.
-    pub fn observe(&mut self, now: Time, total: &T) {
+    /// Takes note of the total's state at `now`. Returns what was gained since the last one.
+    pub fn observe(&mut self, now: Time, total: &T) -> T {
         let gained = total.since(&self.newest).unwrap_or_else(|| {
             self.former.absorb(&self.newest);
             total.clone()
         });
         self.newest = total.clone();
-        self.current.absorb(&Bucket { span: now.since(self.seen), value: gained });
+        self.gain(now, gained)
+    }
+
+    /// Says that the next state is that of another one, which began at nothing.
+    pub(crate) fn begin_again(&mut self) {
+        let newest = std::mem::take(&mut self.newest);
+        self.former.absorb(&newest);
+    }
+
+    /// Takes over what another history of the same total says beyond this one: `gained` up to the state that
+    /// it saw last.
+    pub(crate) fn go_on(&mut self, later: &History<T>, gained: T) -> T {
+        let mut all = self.all_time();
+        all.absorb(&gained);
+        self.former = all.since(&later.newest).unwrap_or_else(|| self.all_time());
+        self.newest = later.newest.clone();
+        self.gain(later.seen, gained)
+    }
+
+    fn gain(&mut self, now: Time, gained: T) -> T {
+        let gained = Bucket { span: now.since(self.seen), value: gained };
+        self.current.absorb(&gained);
         self.seen = self.seen.max(now);
         if Window::TenMinutes.bucket().is_some_and(|full| self.current.span >= full) {
             let current = std::mem::take(&mut self.current);
             self.rings.iter_mut().for_each(|ring| ring.absorb(&current));
+        }
+        gained.value
+    }
+
+    /// Forgets what has left every window, in one that nothing is observed in any more.
+    pub(crate) fn tidy(&mut self, now: Time) {
+        if Window::OneDay.span().is_some_and(|day| now.since(self.seen) >= day) {
+            self.current = Bucket::default();
+            self.rings = RINGS.map(Ring::new);
         }
     }
 
@@ -118,7 +152,13 @@ impl<T: Total> History<T> {
         &self.newest
     }
 
-    fn all_time(&self) -> T {
+    /// When that was.
+    pub(crate) fn seen(&self) -> Time {
+        self.seen
+    }
+
+    /// Everything that was ever counted.
+    pub(crate) fn all_time(&self) -> T {
         let mut all = self.former.clone();
         all.absorb(&self.newest);
         all
@@ -143,6 +183,56 @@ impl<T: Total> Ring<T> {
             self.full.push_front(std::mem::take(&mut self.newest));
             self.full.truncate(BUCKETS - 1);
         }
+    }
+}
+
+/// Times are ages: the clock of who reads it is another one.
+impl<T: Total> History<T> {
+    pub(crate) fn write(&self, now: Time, to: &mut Writer)
+    where
+        T: Portable,
+    {
+        self.former.write(to);
+        self.newest.write(to);
+        now.since(self.seen).write(to);
+        self.current.write(to);
+        for ring in &self.rings {
+            ring.newest.write(to);
+            to.number(ring.full.len() as u64);
+            ring.full.iter().for_each(|bucket| bucket.write(to));
+        }
+    }
+
+    pub(crate) fn read(now: Time, from: &mut Reader<'_>) -> Result<History<T>, BadPortable>
+    where
+        T: Portable,
+    {
+        let (former, newest) = (T::read(from)?, T::read(from)?);
+        let seen = now - Duration::read(from)?;
+        let current = Bucket::read(from)?;
+        let mut rings = RINGS.map(Ring::new);
+        for ring in &mut rings {
+            ring.newest = Bucket::read(from)?;
+            let full = from.number()?;
+            if full >= BUCKETS as u64 {
+                return Err(BadPortable::Wrong("more buckets than a window has"));
+            }
+            for _ in 0..full {
+                ring.full.push_back(Bucket::read(from)?);
+            }
+        }
+        Ok(History { former, newest, seen, current, rings })
+    }
+}
+
+impl<T: Total + Portable> Portable for Bucket<T> {
+    fn write(&self, to: &mut Writer) {
+        self.span.write(to);
+        self.value.write(to);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Bucket<T>, BadPortable> {
+        Ok(Bucket { span: Portable::read(from)?, value: Portable::read(from)? })
     }
 }
 

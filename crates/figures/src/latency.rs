@@ -1,6 +1,7 @@
 //! Durations, recorded as a histogram whose mean is exact.
 
 mod packed;
+mod portable;
 mod serial;
 
 use std::fmt;

@@ -1,7 +1,9 @@
 //! What every figure is called, once: Storm's name, the Prometheus name, unit and meaning.
 //!
-//! Nothing else names a metric. Prometheus names follow `storm_<noun>_<unit>[_total]`, with `_total`
-//! for counters alone. `docs/metrics.md` is made from this table.
+//! Nothing else names a metric: [`ALL`] has those of topologies, [`DAEMON`] those of daemons, and
+//! [`PROCESS`] those that every process shows to Prometheus under names that are not ours. Names follow
+//! `storm_<noun>_<unit>[_total]`, with `_total` for counters alone. `docs/metrics.md` is made from these
+//! tables.
 
 mod page;
 
@@ -61,6 +63,18 @@ pub enum Unit {
     Ratio,
     Events,
     Value,
+    Bytes,
+    Fds,
+    Executors,
+    Leaders,
+    Requests,
+    Restarts,
+    Sessions,
+    Slots,
+    Supervisors,
+    Tasks,
+    Topologies,
+    Workers,
 }
 
 impl Unit {
@@ -76,6 +90,18 @@ impl Unit {
             Unit::Ratio => "ratio",
             Unit::Events => "events",
             Unit::Value => "value",
+            Unit::Bytes => "bytes",
+            Unit::Fds => "fds",
+            Unit::Executors => "executors",
+            Unit::Leaders => "leaders",
+            Unit::Requests => "requests",
+            Unit::Restarts => "restarts",
+            Unit::Sessions => "sessions",
+            Unit::Slots => "slots",
+            Unit::Supervisors => "supervisors",
+            Unit::Tasks => "tasks",
+            Unit::Topologies => "topologies",
+            Unit::Workers => "workers",
         }
     }
 }
@@ -87,10 +113,19 @@ const INPUT: &[&str] = &["topology", "component", "task", "source", "stream"];
 const EXECUTOR: &[&str] = &["topology", "component", "executor"];
 const COMPONENT: &[&str] = &["topology", "component"];
 const USER: &[&str] = &["topology", "component", "task", "metric"];
+const NOTHING: &[&str] = &[];
+/// `daemon` is `nimbus`, `supervisor` or `ui`.
+const DAEMONS: &[&str] = &["daemon"];
+const DAEMON_STATE: &[&str] = &["daemon", "state"];
+const STATE: &[&str] = &["state"];
+const TOPOLOGY: &[&str] = &["topology"];
+/// `port` is that of the slot.
+const WORKER: &[&str] = &["topology", "port"];
+const ROUTE: &[&str] = &["route", "code"];
 
 /// Declares each metric as a constant, and all of them in order.
 macro_rules! metrics {
-    ($(
+    ($(#[$about:meta])* $all:ident = $(
         $constant:ident: $title:literal, $name:literal, $storm:expr, $kind:ident, $unit:ident, $labels:ident,
             $help:literal;
     )+) => {
@@ -107,12 +142,14 @@ macro_rules! metrics {
             };
         )+
 
-        /// Every metric, in the order of the documentation.
-        pub const ALL: &[Metric] = &[$($constant),+];
+        $(#[$about])*
+        pub const $all: &[Metric] = &[$($constant),+];
     };
 }
 
 metrics! {
+    /// Every metric of topologies, in the order of the documentation.
+    ALL =
     EMITTED: "emitted", "storm_emitted_tuples_total", Some("__emit-count"), Counter, Tuples, STREAM,
         "Tuples emitted, however many tasks got them.";
     TRANSFERRED: "transferred", "storm_transferred_tuples_total", Some("__transfer-count"), Counter, Tuples, STREAM,
@@ -171,6 +208,66 @@ metrics! {
         "A histogram of the topology's own code, by its name.";
 }
 
+metrics! {
+    /// Every metric of the daemons, in the order of the documentation. What is said of the cluster as a
+    /// whole, the Nimbus that leads says alone.
+    DAEMON =
+    LEADER: "leader", "storm_nimbus_leaders", None, Gauge, Leaders, NOTHING,
+        "1 where the Nimbus leads, 0 where it does not.";
+    SUPERVISORS: "supervisors", "storm_cluster_supervisors", None, Gauge, Supervisors, STATE,
+        "Supervisors by state: `alive` or `silent`.";
+    CLUSTER_SLOTS: "cluster slots", "storm_cluster_slots", None, Gauge, Slots, STATE,
+        "Slots of the supervisors that are alive by state: `used` or `free`.";
+    TOPOLOGIES: "topologies", "storm_cluster_topologies", None, Gauge, Topologies, STATE,
+        "Topologies by state, as Storm calls it: `ACTIVE`, `INACTIVE`, `KILLED` or `REBALANCING`.";
+    WORKERS: "workers", "storm_topology_workers", None, Gauge, Workers, TOPOLOGY,
+        "Workers that a topology has.";
+    EXECUTORS: "executors", "storm_topology_executors", None, Gauge, Executors, TOPOLOGY,
+        "Executors that a topology should have.";
+    UNPLACED: "unplaced executors", "storm_unplaced_executors", None, Gauge, Executors, TOPOLOGY,
+        "Executors of a topology that have no slot.";
+    TASKS: "tasks", "storm_topology_tasks", None, Gauge, Tasks, TOPOLOGY,
+        "Tasks of a topology.";
+    PENDING_LIMIT: "pending limit", "storm_pending_limit_tuples", None, Gauge, Tuples, COMPONENT,
+        "Trees that each task of a spout may have pending, where that is limited by configuration.";
+    SLOTS: "slots", "storm_supervisor_slots", None, Gauge, Slots, STATE,
+        "Slots of a supervisor by state: `used` or `free`.";
+    SUPERVISED: "supervised workers", "storm_supervisor_workers", None, Gauge, Workers, STATE,
+        "Workers of a supervisor by state, as `storm-rs status` shows it.";
+    RESTARTS: "restarts", "storm_worker_restarts_total", None, Counter, Restarts, WORKER,
+        "Starts of a worker after its first one, since its executors were assigned to it.";
+    WORKER_MEMORY: "worker memory", "storm_worker_memory_bytes", None, Gauge, Bytes, WORKER,
+        "Resident memory of a worker.";
+    WORKER_UPTIME: "worker uptime", "storm_worker_uptime_seconds", None, Gauge, Seconds, WORKER,
+        "Time since a worker started.";
+    UI_REQUESTS: "requests", "storm_ui_requests_total", None, Counter, Requests, ROUTE,
+        "Requests to the pages and the REST interface, by route and status code.";
+    DAEMON_UPTIME: "daemon uptime", "storm_daemon_uptime_seconds", None, Gauge, Seconds, DAEMONS,
+        "Time since the daemon started.";
+    SESSION: "session", "storm_zookeeper_sessions", None, Gauge, Sessions, DAEMON_STATE,
+        "1 for the state of the daemon's session with ZooKeeper (`connecting`, `connected`, `suspended`, `expired`, `closed`).";
+}
+
+metrics! {
+    /// What every process shows, under Prometheus' own names.
+    PROCESS =
+    PROCESS_CPU: "processor time", "process_cpu_seconds_total", None, Counter, Seconds, NOTHING,
+        "Processor time of the process, user and system.";
+    PROCESS_MEMORY: "resident memory", "process_resident_memory_bytes", None, Gauge, Bytes, NOTHING,
+        "Resident memory of the process.";
+    PROCESS_OPEN_FDS: "open files", "process_open_fds", None, Gauge, Fds, NOTHING,
+        "Files and sockets that the process has open.";
+    PROCESS_MAX_FDS: "open files allowed", "process_max_fds", None, Gauge, Fds, NOTHING,
+        "Files and sockets that the process may have open.";
+    PROCESS_START: "start", "process_start_time_seconds", None, Gauge, Seconds, NOTHING,
+        "When the process started, in seconds since 1970.";
+}
+
+/// Every metric there is.
+pub fn every() -> impl Iterator<Item = &'static Metric> {
+    ALL.iter().chain(DAEMON).chain(PROCESS)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -180,15 +277,15 @@ mod tests {
     #[test]
     fn names_are_unique() {
         for of in [|metric: &Metric| metric.name, |metric: &Metric| metric.title] {
-            assert_eq!(ALL.iter().map(of).collect::<BTreeSet<_>>().len(), ALL.len());
+            assert_eq!(every().map(of).collect::<BTreeSet<_>>().len(), every().count());
         }
-        let of_storm: Vec<_> = ALL.iter().filter_map(|metric| metric.storm).collect();
+        let of_storm: Vec<_> = every().filter_map(|metric| metric.storm).collect();
         assert_eq!(of_storm.iter().collect::<BTreeSet<_>>().len(), of_storm.len());
     }
 
     #[test]
     fn names_follow_the_template() {
-        for Metric { name, kind, unit, .. } in ALL {
+        for Metric { name, kind, unit, .. } in ALL.iter().chain(DAEMON) {
             let rest = name.strip_prefix("storm_").expect(name);
             let is_counter = *kind == MetricKind::Counter;
             let rest = if is_counter { rest.strip_suffix("_total").expect(name) } else { rest };
@@ -200,11 +297,14 @@ mod tests {
 
     #[test]
     fn each_says_what_it_is_in_a_sentence() {
-        for Metric { title, name, help, labels, .. } in ALL {
+        for Metric { title, name, help, .. } in every() {
             assert!(title.chars().all(|c| c.is_ascii_lowercase() || c == ' '), "{title}");
-            assert!(help.ends_with('.') && help.starts_with(char::is_uppercase), "{name}");
+            assert!(
+                help.ends_with('.') && help.starts_with(|c: char| c.is_uppercase() || c == '1'),
+                "{name}"
+            );
             assert!(!help.contains('\n') && !help.trim_end_matches('.').contains(". "), "{name}");
-            assert!(labels.starts_with(COMPONENT), "{name}");
         }
+        assert!(ALL.iter().all(|metric| metric.labels.starts_with(COMPONENT)));
     }
 }

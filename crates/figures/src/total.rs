@@ -74,7 +74,7 @@ impl Total for Duration {
     }
 }
 
-/// Makes a struct of totals a total.
+/// Makes a struct of totals a total that can be written down.
 macro_rules! total {
     ($name:ty { $($field:ident),+ $(,)? }) => {
         impl $crate::total::Total for $name {
@@ -88,6 +88,18 @@ macro_rules! total {
 
             fn share(&self, share: $crate::total::Share) -> Self {
                 Self { $($field: self.$field.share(share)),+ }
+            }
+        }
+
+        impl $crate::portable::Portable for $name {
+            fn write(&self, to: &mut $crate::portable::Writer) {
+                $($crate::portable::Portable::write(&self.$field, to);)+
+            }
+
+            fn read(
+                from: &mut $crate::portable::Reader<'_>,
+            ) -> Result<Self, $crate::portable::BadPortable> {
+                Ok(Self { $($field: $crate::portable::Portable::read(from)?),+ })
             }
         }
     };

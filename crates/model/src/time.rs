@@ -64,3 +64,32 @@ impl fmt::Debug for Time {
         write!(f, "{:.6}s", self.0 as f64 / 1e9)
     }
 }
+
+/// A moment in milliseconds since 1970 as RFC 3339 writes it, such as `2025-11-24T16:00:00.123Z`.
+pub fn moment(time_ms: u64) -> String {
+    let (days, in_day) = (time_ms / 86_400_000, time_ms % 86_400_000);
+    // Howard Hinnant's days_from_civil, backwards: years begin in March, eras have 400 years.
+    let z = days + 719_468;
+    let (era, of_era) = (z / 146_097, z % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hours, minutes, secs) = (in_day / 3_600_000, in_day / 60_000 % 60, in_day / 1000 % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{secs:02}.{:03}Z", in_day % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_follow_the_calendar() {
+        assert_eq!(moment(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(moment(951_782_400_000), "2000-02-29T00:00:00.000Z");
+        assert_eq!(moment(1_764_000_000_123), "2025-11-24T16:00:00.123Z");
+        assert_eq!(moment(4_107_542_399_999), "2100-02-28T23:59:59.999Z");
+    }
+}

@@ -98,6 +98,13 @@ pub(crate) fn next(
     Some(Assignment { version, workers })
 }
 
+/// The assignment as it was, under a new version: for a node that is gone or cannot be understood.
+pub(crate) fn again(record: &mut TopologyRecord, old: &Assignment) -> Assignment {
+    let version = old.version.max(record.assignment_version) + 1;
+    record.assignment_version = version;
+    Assignment { version, workers: old.workers.clone() }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]

@@ -9,6 +9,7 @@ mod activate;
 mod kill;
 mod rebalance;
 mod submit;
+pub(crate) mod tune;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Activate(v1::TopologyCommand),
     Deactivate(v1::TopologyCommand),
     Rebalance(v1::RebalanceRequest),
+    SetLogLevels(v1::LogLevelsRequest),
+    SetDebug(v1::DebugRequest),
 }
 
 /// What every command may need.
@@ -81,6 +84,8 @@ impl Command {
             Command::Kill(request) => &request.command_id,
             Command::Activate(request) | Command::Deactivate(request) => &request.command_id,
             Command::Rebalance(request) => &request.command_id,
+            Command::SetLogLevels(request) => &request.command_id,
+            Command::SetDebug(request) => &request.command_id,
         }
     }
 
@@ -109,6 +114,8 @@ impl Command {
             Command::Activate(request) => activate::decide(state, request, true)?,
             Command::Deactivate(request) => activate::decide(state, request, false)?,
             Command::Rebalance(request) => rebalance::decide(state, context, request)?,
+            Command::SetLogLevels(request) => tune::log_levels(state, context, request)?,
+            Command::SetDebug(request) => tune::debug(state, request)?,
         };
         if !is_dry {
             decision.changes.push(Change::PutCommand(CommandRecord {

@@ -1,89 +1,81 @@
 //! Whether nothing is on its way any more in a topology whose spouts were stopped. Pure.
 //!
-//! A round is a new report of each of its workers. The topology is quiet when in two rounds after
-//! one another all workers follow the newest assignment, have their spouts stopped and are quiet,
-//! when as many rows were taken from peers as were handed to peers, and when both rounds say the
-//! same: rows that are between two workers are in no report, but they are missing from a sum.
+//! Its workers are asked in rounds. A worker answers a round when it finds, after it was asked, that nothing is
+//! on its way in it, with the rows that it had handed to peers and taken from peers by that very moment. When
+//! all have answered, and only then, the next round is asked. So every answer to a round was true at a moment
+//! before the next one is asked, and every answer to that one at a moment after it, however long questions and
+//! reports are on their way.
 //!
-//! A report may be some time on its way, so that what stands in one round was not true at one moment.
-//! Therefore a worker says that it is quiet only when it has been so for a while, and has to say the same
-//! for [`STEADY`] more by its own clock: where no two reports are later than each other by more than both
-//! together, there is a moment at which all of it is true.
+//! The topology is quiet when two rounds after one another have the same answers, and in these as many rows
+//! were taken as were handed over (Mattern's four counters). For at the moment at which the second round
+//! is asked, no fewer rows are taken than the first one says, and no more are handed over than the second one says;
+//! as these are equal, no row is between two workers. And who has taken none between his answers has had
+//! nothing to do between them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use storm_model::{Incarnation, WorkerSlot};
 
-/// For how long a worker has to say the same.
-pub const STEADY: Duration = Duration::from_millis(40);
-
-/// What a worker says that matters here.
+/// What a worker answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sign {
+pub struct Answer {
     /// Its life.
     pub incarnation: Incarnation,
-    /// The assignment that it follows.
-    pub assignment_version: u64,
-    /// Whether its spouts are told to emit.
-    pub is_active: bool,
-    /// Nothing is on its way in it.
-    pub is_quiet: bool,
     /// Rows handed to peers.
     pub sent: u64,
     /// Rows taken from peers.
     pub received: u64,
-    /// How long it has lived when it said so.
-    pub uptime: Duration,
 }
 
-impl Sign {
-    fn is_same(&self, other: &Sign) -> bool {
-        Sign { uptime: other.uptime, ..*self } == *other
-    }
-}
+type Answers = BTreeMap<WorkerSlot, Answer>;
 
 /// Follows a topology from the moment when its spouts were told to stop.
 #[derive(Clone, Debug, Default)]
 pub struct Drain {
-    round: BTreeMap<WorkerSlot, Sign>,
-    /// The first of the calm rounds that say the same.
-    calm: Option<BTreeMap<WorkerSlot, Sign>>,
+    /// The round that is asked.
+    round: Option<u64>,
+    answers: Answers,
+    /// The answers to the round before, if as many rows were taken as were handed over.
+    former: Option<Answers>,
     is_quiet: bool,
 }
 
 impl Drain {
-    /// Takes a worker's report. `slots` are the workers of the assignment and `version` its own.
-    pub fn observe<'a>(
-        &mut self,
-        slot: &WorkerSlot,
-        sign: Sign,
-        slots: impl IntoIterator<Item = &'a WorkerSlot>,
-        version: u64,
-    ) {
-        self.round.insert(slot.clone(), sign);
-        if !slots.into_iter().all(|slot| self.round.contains_key(slot)) {
-            return;
-        }
-        let round = std::mem::take(&mut self.round);
-        let is_still = |sign: &Sign| sign.is_quiet && !sign.is_active && sign.assignment_version == version;
-        let sent: u128 = round.values().map(|sign| u128::from(sign.sent)).sum();
-        let received: u128 = round.values().map(|sign| u128::from(sign.received)).sum();
-        let is_calm = round.values().all(is_still) && sent == received;
-        let Some(first) = self.calm.as_ref().filter(|first| is_calm && are_same(first, &round)) else {
-            self.is_quiet = false;
-            self.calm = is_calm.then_some(round);
-            return;
-        };
-        let is_steady = |(slot, sign): (&WorkerSlot, &Sign)| {
-            first.get(slot).is_some_and(|first| sign.uptime.saturating_sub(first.uptime) >= STEADY)
-        };
-        self.is_quiet = round.iter().all(is_steady);
+    /// The round that the workers are to be asked. `last` is the number of the last round of all, which no
+    /// other may have: a late answer must not be taken for one to a later round.
+    pub fn ask(&mut self, last: &mut u64) -> u64 {
+        *self.round.get_or_insert_with(|| {
+            *last += 1;
+            *last
+        })
     }
 
-    /// Whether the last round was calm: another one may be all that is missing.
+    /// Takes a worker's answer. `slots` are the workers of the assignment; all others may have ended.
+    pub fn answered<'a>(
+        &mut self,
+        slot: &WorkerSlot,
+        round: u64,
+        answer: Answer,
+        slots: impl IntoIterator<Item = &'a WorkerSlot>,
+    ) {
+        if self.round != Some(round) || self.is_quiet {
+            return;
+        }
+        self.answers.insert(slot.clone(), answer);
+        if !slots.into_iter().all(|slot| self.answers.contains_key(slot)) {
+            return;
+        }
+        self.round = None;
+        let answers = std::mem::take(&mut self.answers);
+        let sum = |rows: fn(&Answer) -> u64| answers.values().map(|a| u128::from(rows(a))).sum::<u128>();
+        let is_balanced = sum(|a| a.sent) == sum(|a| a.received);
+        self.is_quiet = is_balanced && self.former.as_ref() == Some(&answers);
+        self.former = is_balanced.then_some(answers);
+    }
+
+    /// Whether a round was answered as it is when nothing is on its way: another one may be all that is missing.
     pub fn is_calm(&self) -> bool {
-        self.calm.is_some()
+        self.former.is_some()
     }
 
     /// Whether nothing is on its way.
@@ -92,95 +84,211 @@ impl Drain {
     }
 }
 
-fn are_same(one: &BTreeMap<WorkerSlot, Sign>, other: &BTreeMap<WorkerSlot, Sign>) -> bool {
-    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a.0 == b.0 && a.1.is_same(b.1))
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn slots() -> [WorkerSlot; 2] {
-        [6700, 6701].map(|port| WorkerSlot { supervisor: "a".into(), port })
+    fn slots(count: u16) -> Vec<WorkerSlot> {
+        (0..count).map(|port| WorkerSlot { supervisor: "a".into(), port: 6700 + port }).collect()
     }
 
-    fn sign(sent: u64, received: u64) -> Sign {
-        let incarnation = Incarnation { number: 1, restarts: 0 };
-        let uptime = Duration::ZERO;
-        Sign { incarnation, assignment_version: 3, is_active: false, is_quiet: true, sent, received, uptime }
+    fn answer(sent: u64, received: u64) -> Answer {
+        Answer { incarnation: Incarnation { number: 1, restarts: 0 }, sent, received }
     }
 
-    /// The second that a worker has lived when it says something grows with everything it says.
-    fn round(drain: &mut Drain, signs: [Sign; 2]) -> bool {
-        static LIVED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-        let lived = LIVED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        round_at(drain, signs, Duration::from_secs(lived))
-    }
-
-    fn round_at(drain: &mut Drain, signs: [Sign; 2], uptime: Duration) -> bool {
-        for (slot, sign) in slots().iter().zip(signs) {
-            drain.observe(slot, Sign { uptime, ..sign }, &slots(), 3);
+    /// A whole round of two workers.
+    fn round(drain: &mut Drain, last: &mut u64, answers: [Answer; 2]) -> bool {
+        let (asked, slots) = (drain.ask(last), slots(2));
+        for (slot, answer) in slots.iter().zip(answers) {
+            drain.answered(slot, asked, answer, &slots);
         }
         drain.is_quiet()
     }
 
     #[test]
-    fn what_is_said_twice_at_almost_the_same_time_counts_once() {
-        let mut drain = Drain::default();
-        let calm = [sign(5, 2), sign(2, 5)];
-        assert!(!round_at(&mut drain, calm, Duration::from_millis(1000)));
-        assert!(!round_at(&mut drain, calm, Duration::from_millis(1030)));
+    fn two_equal_rounds_are_quiet() {
+        let (mut drain, mut last) = (Drain::default(), 0);
+        let calm = [answer(5, 2), answer(2, 5)];
+        assert!(!round(&mut drain, &mut last, calm));
         assert!(drain.is_calm());
-        assert!(round_at(&mut drain, calm, Duration::from_millis(1060)));
-    }
-
-    #[test]
-    fn a_worker_that_was_started_again_begins_anew() {
-        let mut drain = Drain::default();
-        let calm = [sign(0, 0), sign(0, 0)];
-        round(&mut drain, calm);
-        let again = Sign { incarnation: Incarnation { number: 1, restarts: 1 }, ..sign(0, 0) };
-        assert!(!round(&mut drain, [calm[0], again]));
-        assert!(round(&mut drain, [calm[0], again]));
-        let emits = Sign { is_quiet: false, ..calm[0] };
-        assert!(!round(&mut drain, [emits, again]), "it was quiet, and is not any more");
-    }
-
-    #[test]
-    fn two_equal_calm_rounds_are_quiet() {
-        let mut drain = Drain::default();
-        let calm = [sign(5, 2), sign(2, 5)];
-        assert!(!round(&mut drain, calm));
-        assert!(round(&mut drain, calm));
+        assert!(round(&mut drain, &mut last, calm));
+        assert_eq!(last, 2);
     }
 
     #[test]
     fn rows_on_their_way_are_not_quiet() {
-        let mut drain = Drain::default();
-        assert!(!round(&mut drain, [sign(5, 2), sign(2, 4)]));
-        assert!(!round(&mut drain, [sign(5, 2), sign(2, 4)]));
-        assert!(!round(&mut drain, [sign(5, 2), sign(2, 5)]));
-        assert!(!round(&mut drain, [sign(6, 2), sign(2, 6)]), "something moved between the rounds");
-        assert!(round(&mut drain, [sign(6, 2), sign(2, 6)]));
+        let (mut drain, mut last) = (Drain::default(), 0);
+        let mut round = |answers| round(&mut drain, &mut last, answers);
+        assert!(!round([answer(5, 2), answer(2, 4)]));
+        assert!(!round([answer(5, 2), answer(2, 4)]));
+        assert!(!round([answer(5, 2), answer(2, 5)]));
+        assert!(!round([answer(6, 2), answer(2, 6)]), "something moved between the rounds");
+        assert!(round([answer(6, 2), answer(2, 6)]));
     }
 
     #[test]
-    fn one_worker_that_reports_often_is_no_round() {
-        let mut drain = Drain::default();
+    fn a_worker_that_was_started_again_begins_anew() {
+        let (mut drain, mut last) = (Drain::default(), 0);
+        let calm = [answer(0, 0), answer(0, 0)];
+        round(&mut drain, &mut last, calm);
+        let again = Answer { incarnation: Incarnation { number: 1, restarts: 1 }, ..answer(0, 0) };
+        assert!(!round(&mut drain, &mut last, [calm[0], again]));
+        assert!(round(&mut drain, &mut last, [calm[0], again]));
+    }
+
+    #[test]
+    fn an_answer_counts_for_its_round_alone() {
+        let (mut drain, mut last, slots) = (Drain::default(), 7, slots(2));
+        let calm = [answer(0, 0), answer(0, 0)];
         for _ in 0..10 {
-            drain.observe(&slots()[0], sign(0, 0), &slots(), 3);
+            let asked = drain.ask(&mut last);
+            drain.answered(&slots[0], asked, calm[0], &slots);
         }
-        assert!(!drain.is_quiet());
+        assert_eq!(last, 8, "one worker is no round");
+        assert!(!round(&mut drain, &mut last, calm));
+        drain.ask(&mut last);
+        for _ in 0..2 {
+            drain.answered(&slots[0], 8, calm[0], &slots);
+            drain.answered(&slots[1], 8, calm[1], &slots);
+            assert!(!drain.is_quiet(), "that was said before");
+        }
+        assert!(round(&mut drain, &mut last, calm));
     }
 
-    #[test]
-    fn an_older_assignment_or_a_spout_that_emits_is_not_quiet() {
-        let old = Sign { assignment_version: 2, ..sign(0, 0) };
-        let active = Sign { is_active: true, ..sign(0, 0) };
-        for other in [old, active] {
-            let mut drain = Drain::default();
-            round(&mut drain, [other, sign(0, 0)]);
-            assert!(!round(&mut drain, [other, sign(0, 0)]));
+    /// Something under way, in the hands of whoever delays it.
+    #[derive(Clone, Copy, Debug)]
+    enum Parcel {
+        /// A row, and how many hops are left of what is made of it.
+        Row {
+            to: usize,
+            hops: u32,
+        },
+        Question {
+            to: usize,
+            round: u64,
+        },
+        Report {
+            from: usize,
+            round: u64,
+            answer: Answer,
+        },
+    }
+
+    #[derive(Clone, Debug, Default)]
+    struct Worker {
+        /// Rows that it has taken and not worked on yet, by their hops.
+        inbox: Vec<u32>,
+        sent: u64,
+        received: u64,
+        asked: u64,
+        answered: u64,
+    }
+
+    /// Workers among which rows run out, and a Nimbus that asks them. Whatever is under way arrives in any order.
+    struct World {
+        workers: Vec<Worker>,
+        parcels: Vec<Parcel>,
+        drain: Drain,
+        last: u64,
+    }
+
+    impl World {
+        fn is_empty(&self) -> bool {
+            let is_row = |parcel: &Parcel| matches!(parcel, Parcel::Row { .. });
+            !self.parcels.iter().any(is_row) && self.workers.iter().all(|worker| worker.inbox.is_empty())
+        }
+
+        /// A worker works on a row, which may make one or two others, or answers what it was asked.
+        fn work(&mut self, who: usize, draw: usize) {
+            let count = self.workers.len();
+            let worker = &mut self.workers[who];
+            if worker.inbox.is_empty() {
+                if worker.asked != worker.answered {
+                    worker.answered = worker.asked;
+                    let answer = answer(worker.sent, worker.received);
+                    let report = Parcel::Report { from: who, round: worker.asked, answer };
+                    // Reports may be told twice, and later.
+                    self.parcels.extend(std::iter::repeat_n(report, 1 + draw % 2));
+                }
+                return;
+            }
+            let hops = worker.inbox.swap_remove(draw % worker.inbox.len());
+            let other = (who + 1 + draw % count.max(2)) % count;
+            let made = if hops == 0 { 0 } else { 1 + usize::from(draw.is_multiple_of(4)) };
+            for (to, hops) in [(other, hops.saturating_sub(1)), (who + 1, hops / 2)].into_iter().take(made) {
+                if to % count == who {
+                    worker.inbox.push(hops);
+                } else {
+                    worker.sent += 1;
+                    self.parcels.push(Parcel::Row { to: to % count, hops });
+                }
+            }
+        }
+
+        /// Something that is under way arrives: a row, or something else.
+        fn arrive(&mut self, is_row: bool, draw: usize) {
+            let fits = |parcel: &Parcel| matches!(parcel, Parcel::Row { .. }) == is_row;
+            let fitting: Vec<usize> = (0..self.parcels.len()).filter(|at| fits(&self.parcels[*at])).collect();
+            if fitting.is_empty() {
+                return;
+            }
+            match self.parcels.swap_remove(fitting[draw % fitting.len()]) {
+                Parcel::Row { to, hops } => {
+                    self.workers[to].received += 1;
+                    self.workers[to].inbox.push(hops);
+                }
+                Parcel::Question { to, round } => {
+                    let worker = &mut self.workers[to];
+                    worker.asked = worker.asked.max(round);
+                }
+                Parcel::Report { from, round, answer } => {
+                    let slots = slots(self.workers.len() as u16);
+                    self.drain.answered(&slots[from], round, answer, &slots);
+                }
+            }
+        }
+
+        fn ask(&mut self, to: usize) {
+            let round = self.drain.ask(&mut self.last);
+            self.parcels.push(Parcel::Question { to, round });
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_never_quiet_while_a_row_is_on_its_way_and_always_in_the_end(
+            rows in proptest::collection::vec((0usize..3, 0u32..30), 1..4),
+            count in 1usize..4,
+            steps in proptest::collection::vec((0usize..8, any::<u16>(), any::<u16>()), 0..600),
+        ) {
+            let workers = vec![Worker::default(); count];
+            let mut world = World { workers, parcels: Vec::new(), drain: Drain::default(), last: 0 };
+            rows.into_iter().for_each(|(who, hops)| world.workers[who % count].inbox.push(hops));
+            for (what, who, draw) in steps {
+                let (who, draw) = (usize::from(who) % count, usize::from(draw));
+                match what {
+                    0 => (0..count).for_each(|who| world.ask(who)),
+                    1 => world.arrive(true, draw),
+                    2..5 => world.arrive(false, draw),
+                    _ => world.work(who, draw),
+                }
+                prop_assert!(!world.drain.is_quiet() || world.is_empty());
+            }
+            for turn in 0..10_000 {
+                (0..count).for_each(|who| world.work(who, turn));
+                while !world.parcels.is_empty() {
+                    world.arrive(turn % 2 == 0, turn);
+                    world.arrive(turn % 2 != 0, turn);
+                    prop_assert!(!world.drain.is_quiet() || world.is_empty());
+                }
+                if world.drain.is_quiet() {
+                    break;
+                }
+                (0..count).for_each(|who| world.ask(who));
+            }
+            prop_assert!(world.drain.is_quiet());
         }
     }
 }

@@ -27,6 +27,9 @@ pub enum NimbusError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The port of its metrics is not free.
+    #[error(transparent)]
+    Metrics(#[from] storm_exposition::ExpositionError),
     /// ZooKeeper cannot be used.
     #[error(transparent)]
     Cluster(#[from] storm_cluster::Error),

@@ -15,14 +15,17 @@ pub mod transitions;
 pub mod drain;
 pub mod heartbeats;
 mod assign;
+mod figures;
 mod state;
 mod plan;
 mod commands;
 mod pages;
+mod metrics;
 mod identity;
 mod monitor;
 mod blobstore;
 mod peers;
+mod shown_config;
 mod replication;
 mod service;
 #[cfg(test)]
@@ -32,7 +35,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use storm_cluster::{Cluster, NimbusRecord};
+use storm_logs::LogsService;
 use storm_rpc::client::MAX_MESSAGE_BYTES;
+use storm_rpc::v1::logs_server::LogsServer;
 use storm_rpc::v1::nimbus_server::NimbusServer;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -91,6 +96,10 @@ pub async fn run_on(
     let unusable = |source| NimbusError::Directory { path: directory.clone(), source };
     std::fs::create_dir_all(&directory).map_err(unusable)?;
     let blobs = BlobStore::open(&directory)?;
+    let metrics = match &options.metrics {
+        Some(metrics) => metrics.bind(&options.bind).await?,
+        None => None,
+    };
     options.port = listener.local_addr().map_err(|error| NimbusError::Serve(error.to_string()))?.port();
     let clock = Clock::start();
     let started_ms = wall_ms();
@@ -124,16 +133,26 @@ pub async fn run_on(
             config.get_count("topology.min.replication.count").map_or(1, |count| count as usize),
             config.get_duration("topology.max.replication.wait.time.sec"),
         ),
+        config: shown_config::entries(config).into(),
     };
+    let shown = metrics::Shown::new(&service);
     let server = NimbusServer::new(service)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let logs = LogsServer::new(LogsService {
+        secret: options.secret.clone(),
+        workers_dir: None,
+        daemon_dir: Some(options.log_dir.clone()),
+    });
     tracing::info!(host = options.host, port = options.port, "nimbus serves");
 
     let mut election = cluster.contend(&options.host, options.port);
     let follow = tokio::spawn(replication.follow(options.clone(), clock, problems));
     let monitor = Monitor::new(options, clock, cluster.clone(), received, standing);
     let (stop, stopped) = watch::channel(());
+    if let Some(listener) = metrics {
+        tokio::spawn(shown.serve(listener, stopped.clone()));
+    }
     let mut serve = tokio::spawn(async move {
         let until = async move {
             let mut stopped = stopped;
@@ -149,7 +168,7 @@ pub async fn run_on(
         let mut builder = Server::builder()
             .http2_keepalive_interval(Some(ALIVE_EVERY))
             .http2_keepalive_timeout(Some(ALIVE_EVERY));
-        builder.add_service(server).serve_with_incoming_shutdown(incoming, until).await
+        builder.add_service(server).add_service(logs).serve_with_incoming_shutdown(incoming, until).await
     });
     let ended = tokio::select! {
         () = shutdown => Ok(()),

@@ -12,10 +12,13 @@ use std::collections::{BTreeSet, VecDeque};
 use std::pin::pin;
 use std::time::Duration;
 
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
 use storm_cluster::{
     Children, Cluster, CommandRecord, Election, Error, LeaderToken, Leadership, SessionState, Snapshot,
     SupervisorRecord,
 };
+use storm_figures::Keeper;
 use storm_model::{SupervisorId, Time, TopologyId};
 use storm_rpc::{CallError, v1};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -63,7 +66,9 @@ pub(crate) enum Event {
     /// Supervisors came or went.
     SupervisorsChanged(Snapshot<Children<SupervisorId, SupervisorRecord>>),
     /// A supervisor reported.
-    SupervisorReported(Time, Box<v1::SupervisorReport>),
+    SupervisorReported(Time, Box<v1::SupervisorReport>, oneshot::Sender<v1::SupervisorReply>),
+    /// A supervisor told what it had kept of figures.
+    FiguresKept(Time, SupervisorId, Vec<(TopologyId, Keeper)>, oneshot::Sender<Result<(), CallError>>),
     /// A worker reported directly.
     WorkerReported(Time, Box<v1::WorkerReport>, oneshot::Sender<Result<v1::WorkerReportReply, CallError>>),
     /// Somebody wants something done.
@@ -77,18 +82,10 @@ pub(crate) enum Event {
 }
 
 /// What the service has to know of the loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
     /// It leads, and has read what there is.
     pub(crate) is_leading: bool,
-    /// Milliseconds between two reports of a supervisor.
-    pub(crate) report_every_ms: u32,
-}
-
-impl Default for Standing {
-    fn default() -> Standing {
-        Standing { is_leading: false, report_every_ms: REPORT_EVERY_MS }
-    }
 }
 
 /// The loop and what it knows.
@@ -203,7 +200,9 @@ impl Monitor {
             };
             match event {
                 // They change no record.
-                Event::SupervisorReported(..) | Event::WorkerReported(..) => self.take(event),
+                Event::SupervisorReported(..) | Event::WorkerReported(..) | Event::FiguresKept(..) => {
+                    self.take(event);
+                }
                 Event::Asked(question) if self.has_read => self.answer(question),
                 event if self.backlog.len() < BACKLOG => self.backlog.push_back(event),
                 Event::Commanded(_, reply) => {
@@ -217,11 +216,7 @@ impl Monitor {
 
     /// Tells the service how this loop stands.
     fn tell(&self) {
-        let is_draining = self.is_ready() && self.state.is_draining(self.clock.now());
-        let standing = Standing {
-            is_leading: self.has_read,
-            report_every_ms: if is_draining { DRAIN_REPORT_EVERY_MS } else { REPORT_EVERY_MS },
-        };
+        let standing = Standing { is_leading: self.has_read };
         self.standing.send_if_modified(|told| std::mem::replace(told, standing) != standing);
     }
 
@@ -252,13 +247,17 @@ impl Monitor {
                 self.tell();
                 self.retry = self.clock.now();
                 self.state = State::new(Liveness::new(self.options.supervisor_timeout));
+                // Answers to the rounds of a former leader must not be taken for answers to ours.
+                self.state.last_round = SmallRng::from_os_rng().random_range(0..u64::MAX / 2);
             }
             Event::LeadershipChanged(Leadership::Following) => self.step_down(),
             Event::SessionChanged => self.listen(),
             Event::SupervisorsChanged(Snapshot::Present(supervisors)) => self.set_supervisors(&supervisors),
             // Not known is not gone.
             Event::SupervisorsChanged(_) | Event::Ticked => {}
-            Event::SupervisorReported(..) | Event::WorkerReported(..) => self.take(event),
+            Event::SupervisorReported(..) | Event::WorkerReported(..) | Event::FiguresKept(..) => {
+                self.take(event);
+            }
             // Whoever gave it does not wait any more: if it is given again, it has its turn.
             Event::Commanded(_, reply) if reply.is_closed() => {}
             Event::Commanded(command, reply) => {
@@ -281,11 +280,23 @@ impl Monitor {
     /// Takes a report in.
     fn take(&mut self, event: Event) {
         match event {
-            Event::SupervisorReported(at, report) => self.state.supervisor_reported(at, wall_ms(), *report),
+            Event::SupervisorReported(at, report, reply) => {
+                let id = report.supervisor_id.clone();
+                self.state.supervisor_reported(at, wall_ms(), *report);
+                reply.send(self.supervisor_reply(&id)).ok();
+            }
             Event::WorkerReported(at, report, reply) => {
                 let id = report.topology_id.clone();
                 self.state.worker_reported(at, *report);
                 reply.send(self.worker_reply(&id)).ok();
+            }
+            Event::FiguresKept(at, id, kept, reply) => {
+                // Before the topologies are read, there is nothing that it could be joined with.
+                let is_taken = if self.has_read { Ok(()) } else { Err(CallError::no_leader()) };
+                if is_taken.is_ok() {
+                    self.state.figures_kept(at, id, kept);
+                }
+                reply.send(is_taken).ok();
             }
             _ => {}
         }
@@ -338,7 +349,17 @@ impl Monitor {
         self.is_loaded && self.token.as_ref().is_some_and(LeaderToken::is_valid)
     }
 
-    fn worker_reply(&self, id: &str) -> Result<v1::WorkerReportReply, CallError> {
+    fn supervisor_reply(&mut self, id: &str) -> v1::SupervisorReply {
+        if !self.is_ready() {
+            return v1::SupervisorReply { report_every_ms: REPORT_EVERY_MS, ..Default::default() };
+        }
+        let is_draining = self.state.is_draining(self.clock.now());
+        let report_every_ms = if is_draining { DRAIN_REPORT_EVERY_MS } else { REPORT_EVERY_MS };
+        let wants_figures = self.state.wants_figures(id);
+        v1::SupervisorReply { report_every_ms, rounds: self.state.rounds(id), wants_figures }
+    }
+
+    fn worker_reply(&mut self, id: &str) -> Result<v1::WorkerReportReply, CallError> {
         if !self.is_ready() {
             return Err(CallError::no_leader());
         }
@@ -346,12 +367,21 @@ impl Monitor {
             // It is killed for good: no assignment of it lists anybody.
             let nowhere = storm_model::Assignment { version: u64::MAX, workers: Vec::new() };
             let assignment = Some((&TopologyId::from(id), &nowhere).into());
-            return Ok(v1::WorkerReportReply { assignment, state: v1::TopologyState::Killed.into() });
+            return Ok(v1::WorkerReportReply {
+                assignment,
+                state: v1::TopologyState::Killed.into(),
+                state_version: u64::MAX,
+                round: 0,
+                tuning: None,
+            });
         }
+        let round = self.state.round(id).unwrap_or_default();
         let topology = self.state.topologies.get(id).ok_or_else(|| CallError::no_such_topology(id))?;
         let assignment = topology.assignment().map(|a| (&TopologyId::from(id), a).into());
         let state = v1::TopologyState::from(topology.record().status).into();
-        Ok(v1::WorkerReportReply { assignment, state })
+        let state_version = topology.record().status_version;
+        let tuning = Some((&topology.record().tuning).into());
+        Ok(v1::WorkerReportReply { assignment, state, round, state_version, tuning })
     }
 
     async fn command(&mut self, command: &Command) -> Result<Answer, CallError> {
@@ -519,8 +549,9 @@ impl Monitor {
     }
 
     /// Writes all changes in one transaction, and takes note of them.
-    async fn commit(&mut self, changes: Vec<Change>) -> Result<(), Error> {
+    async fn commit(&mut self, mut changes: Vec<Change>) -> Result<(), Error> {
         let token = self.token.clone().ok_or(Error::Deposed)?;
+        self.state.count_statuses(&mut changes);
         let result = self.write(&token, &changes).await;
         match result {
             Ok(versions) => {
@@ -558,6 +589,10 @@ impl Monitor {
                         self.state.topologies.get(id).filter(|topology| !topology.is_assignment_gone);
                     let known = topology.and_then(|topology| topology.assignment.as_ref());
                     match known {
+                        // Its version was not read with it, and nobody can have built on it.
+                        _ if topology.is_some_and(|topology| topology.unreadable.is_some()) => {
+                            transaction.replace_assignment(id, &record)
+                        }
                         Some(known) => transaction.set_assignment(id, &record, known.version),
                         None => transaction.create_assignment(id, &record),
                     }

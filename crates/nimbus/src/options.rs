@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use storm_config::Config;
+use storm_config::{Config, Origin};
+use storm_exposition::Listen;
 use storm_rpc::Secret;
 
 use crate::error::NimbusError;
+
+const METRICS_PORT: &str = "nimbus.metrics.port";
 
 /// What a Nimbus is told when it starts.
 #[derive(Clone, Debug)]
@@ -17,10 +20,14 @@ pub struct Options {
     pub bind: String,
     /// Port to listen on: `nimbus.thrift.port`. 0 takes a free one.
     pub port: u16,
+    /// Where it shows its metrics: `nimbus.metrics.port`. None: nowhere.
+    pub metrics: Option<Listen>,
     /// Where ZooKeeper is.
     pub zookeeper: storm_cluster::Options,
     /// Its directory: `storm.local.dir`. Nimbus has `nimbus` in it.
     pub local_dir: PathBuf,
+    /// Where its own log is: `storm.log.dir`. Whoever starts it writes it there.
+    pub log_dir: PathBuf,
     /// The secret of the cluster.
     pub secret: Secret,
     /// How long a supervisor and all its workers are silent before their work is moved:
@@ -55,12 +62,19 @@ impl Options {
         zookeeper.session_timeout = time("storm.zookeeper.session.timeout");
         zookeeper.auth = text("storm.zookeeper.auth.payload");
         zookeeper.connect_string()?;
+        let local_dir = PathBuf::from(text("storm.local.dir").unwrap_or_default());
         Ok(Options {
             host: text("storm.local.hostname").unwrap_or_else(|| "127.0.0.1".to_owned()),
             bind: text("storm.bind.address").unwrap_or_else(|| "127.0.0.1".to_owned()),
             port: port("nimbus.thrift.port"),
+            metrics: Some(port(METRICS_PORT)).filter(|port| *port > 0).map(|port| Listen {
+                port,
+                is_asked_for: !matches!(config.origin(METRICS_PORT), None | Some(Origin::Default)),
+                key: METRICS_PORT,
+            }),
             zookeeper,
-            local_dir: text("storm.local.dir").unwrap_or_default().into(),
+            log_dir: local_dir.join(text("storm.log.dir").unwrap_or_default()),
+            local_dir,
             secret,
             supervisor_timeout: time("nimbus.supervisor.timeout.secs"),
             monitor_freq: time("nimbus.monitor.freq.secs"),

@@ -1,27 +1,26 @@
 //! What people and tools see of topologies and supervisors: records and latest reports together.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
 
-use storm_figures::Window;
-use storm_model::{ComponentKind, Status, Time, TopologyId, WorkerAssignment, WorkerSlot};
-use storm_rpc::{CallError, v1};
+use storm_model::{Status, SupervisorId, Time, WorkerAssignment, WorkerSlot};
+use storm_rpc::{CallError, convert, v1};
 use tokio::sync::oneshot;
 
 use crate::assign;
+use crate::commands::tune;
+use crate::figures::{self, Figured};
+use crate::metrics;
 use crate::state::{State, Topology, Worker};
 use crate::transitions::kind_name;
-
-/// How old figures may be, for each task that they are computed from: it takes up to a third of that.
-const FIGURES_PER_TASK: Duration = Duration::from_millis(1);
-/// How old they may be at most.
-const FIGURES_OLDEST: Duration = Duration::from_secs(2);
 
 /// What somebody wants to know.
 #[derive(Debug)]
 pub(crate) enum Question {
     Topologies(oneshot::Sender<Result<v1::TopologyList, CallError>>),
     Topology(String, oneshot::Sender<Result<Box<v1::TopologyStatus>, CallError>>),
+    /// The figures of a topology, with its id.
+    Figures(String, oneshot::Sender<Result<(String, Arc<Figured>), CallError>>),
     Supervisors(oneshot::Sender<Result<Vec<v1::SupervisorSummary>, CallError>>),
     /// Which supervisors have the logs that a request asks for, each with what to ask it.
     Logs(v1::LogRequest, oneshot::Sender<Result<Vec<(String, v1::LogRequest)>, CallError>>),
@@ -29,6 +28,8 @@ pub(crate) enum Question {
     Worker(String, u16, oneshot::Sender<Result<(String, String), CallError>>),
     /// What is wrong.
     Problems(oneshot::Sender<Vec<String>>),
+    /// What the cluster looks like in figures; none where this process does not lead.
+    Metrics(oneshot::Sender<Option<storm_exposition::Page>>),
 }
 
 impl Question {
@@ -44,19 +45,27 @@ impl Question {
         let ready = || if is_ready { Ok(()) } else { Err(CallError::no_leader()) };
         match self {
             Question::Topologies(reply) => {
-                let all = state.topologies.values().map(|topology| summary(topology, wall_ms));
+                let all = state.topologies.values().map(|topology| summary(topology, now, wall_ms));
                 reply.send(ready().map(|()| v1::TopologyList { topologies: all.collect() })).ok();
             }
             Question::Topology(name, reply) => {
                 let id = state.find(&name).map(|topology| topology.record().id.clone());
-                let components = id.as_ref().map(|id| components(state, id, now)).unwrap_or_default();
+                let known = id.as_ref().and_then(|id| state.topologies.get_mut(id));
+                let components = known.map(|known| known.figures(now).components.clone()).unwrap_or_default();
                 let found = id.and_then(|id| state.topologies.get(&id));
                 let found = ready().and_then(|()| found.ok_or_else(|| CallError::no_such_topology(&name)));
                 let page = found.map(|topology| Box::new(page(state, topology, components, now, wall_ms)));
                 reply.send(page).ok();
             }
+            Question::Figures(name, reply) => {
+                let id = state.find(&name).map(|topology| topology.record().id.clone());
+                let found =
+                    id.and_then(|id| Some((id.to_string(), state.topologies.get_mut(&id)?.figures(now))));
+                let found = ready().and_then(|()| found.ok_or_else(|| CallError::no_such_topology(&name)));
+                reply.send(found).ok();
+            }
             Question::Supervisors(reply) => {
-                reply.send(ready().map(|()| supervisors(state))).ok();
+                reply.send(ready().map(|()| supervisors(state, now))).ok();
             }
             Question::Logs(request, reply) => {
                 reply.send(ready().and_then(|()| logs(state, &request))).ok();
@@ -66,6 +75,9 @@ impl Question {
             }
             Question::Problems(reply) => {
                 reply.send(problems(state, trouble)).ok();
+            }
+            Question::Metrics(reply) => {
+                reply.send(is_ready.then(|| metrics::of_cluster(state))).ok();
             }
         }
     }
@@ -80,7 +92,7 @@ fn problems(state: &State, trouble: Option<&str>) -> Vec<String> {
     problems
 }
 
-fn summary(topology: &Topology, wall_ms: u64) -> v1::TopologySummary {
+fn summary(topology: &Topology, now: Time, wall_ms: u64) -> v1::TopologySummary {
     let record = topology.record();
     let wanted = assign::wanted(&record.spec, &record.executors);
     let placed = topology.assignment().map(assign::standing).unwrap_or_default();
@@ -96,6 +108,7 @@ fn summary(topology: &Topology, wall_ms: u64) -> v1::TopologySummary {
         executors_total: count(wanted.len()),
         tasks_total: record.spec.components.values().map(|component| component.tasks).sum(),
         unplaced_executors: count(wanted.iter().filter(|e| !placed.contains_key(&e.executor)).count()),
+        recent: Some(figures::recent(topology, now)),
     }
 }
 
@@ -142,7 +155,7 @@ fn page(
 ) -> v1::TopologyStatus {
     let record = topology.record();
     let assignment = topology.assignment();
-    let summary = summary(topology, wall_ms);
+    let summary = summary(topology, now, wall_ms);
     let assigned = assignment.map(|assignment| &*assignment.workers).unwrap_or_default();
     let told = |worker: &WorkerAssignment| topology.workers.get(&worker.slot);
     let report =
@@ -153,11 +166,12 @@ fn page(
             .iter()
             .all(|worker| report(worker).is_some_and(|report| report.is_done && report.pending == 0));
     let mut explanation = topology.explanation.clone();
-    for more in state.verdict.pause.iter().chain(&state.frozen) {
+    for more in topology.unreadable.iter().chain(&state.verdict.pause).chain(&state.frozen) {
         explanation = if explanation.is_empty() { more.clone() } else { format!("{explanation}; {more}") };
     }
     let mut errors = topology.errors.clone();
     errors.reverse();
+    let tuning = tune::as_of(&record.tuning, wall_ms);
     v1::TopologyStatus {
         workers: assigned.iter().map(|worker| worker_status(state, worker, told(worker), now)).collect(),
         components,
@@ -174,6 +188,8 @@ fn page(
         is_settled: is_settled(state, topology, now),
         config: serde_json::to_vec(&record.config).expect("plain data with text keys"),
         spec: serde_json::to_vec(&record.spec).expect("plain data with text keys"),
+        log_levels: convert::log_levels(&tuning),
+        debug: convert::debug_options(&tuning),
         summary: Some(summary),
     }
 }
@@ -233,51 +249,6 @@ fn worker_status(
     }
 }
 
-/// The figures of a topology's components. As computing them takes a while where there are many tasks,
-/// those of a moment ago will do.
-fn components(state: &mut State, id: &TopologyId, now: Time) -> Vec<v1::ComponentStatus> {
-    let Some(topology) = state.topologies.get_mut(id) else { return Vec::new() };
-    let tasks: u32 = topology.record().spec.components.values().map(|component| component.tasks).sum();
-    let fresh = (FIGURES_PER_TASK * tasks).min(FIGURES_OLDEST);
-    match &topology.components {
-        Some((at, known)) if now.since(*at) < fresh => known.clone(),
-        _ => {
-            let components = compute_components(topology, now);
-            topology.components = Some((now, components.clone()));
-            components
-        }
-    }
-}
-
-fn compute_components(topology: &Topology, now: Time) -> Vec<v1::ComponentStatus> {
-    let record = topology.record();
-    let figures = topology.keeper.report(now);
-    let mut executors: BTreeMap<String, u32> = BTreeMap::new();
-    for executor in assign::wanted(&record.spec, &record.executors) {
-        *executors.entry(executor.component.to_string()).or_default() += 1;
-    }
-    let status = |(id, spec): (&storm_model::ComponentId, &storm_model::ComponentSpec)| {
-        let known = figures.component(id.as_str());
-        let all = known.map(|known| known.figures[Window::AllTime].clone()).unwrap_or_default();
-        v1::ComponentStatus {
-            id: id.to_string(),
-            r#type: match spec.kind {
-                ComponentKind::Spout => "spout".to_owned(),
-                ComponentKind::Bolt => "bolt".to_owned(),
-            },
-            executors: executors.get(id.as_str()).copied().unwrap_or(0),
-            tasks: spec.tasks,
-            emitted: all.emitted,
-            transferred: all.transferred,
-            executed: all.executed,
-            acked: all.acked,
-            failed: all.failed,
-            pending: known.map_or(0, |known| known.gauges.pending),
-        }
-    };
-    record.spec.components.iter().map(status).collect()
-}
-
 fn unplaced(topology: &Topology) -> Vec<v1::Unplaced> {
     let mut by_component: BTreeMap<(&str, &str), u32> = BTreeMap::new();
     for (executor, reason) in &topology.unplaced {
@@ -293,9 +264,36 @@ fn unplaced(topology: &Topology) -> Vec<v1::Unplaced> {
         .collect()
 }
 
-fn supervisors(state: &State) -> Vec<v1::SupervisorSummary> {
+/// What every slot holds, by supervisor and port.
+fn held(state: &State, now: Time) -> BTreeMap<SupervisorId, Vec<v1::SlotSummary>> {
+    let mut held: BTreeMap<SupervisorId, Vec<v1::SlotSummary>> = BTreeMap::new();
+    for topology in state.topologies.values() {
+        for worker in topology.assignment().into_iter().flat_map(|assignment| &assignment.workers) {
+            let told = topology.workers.get(&worker.slot);
+            let v1::WorkerStatus { port, pid, state, uptime_secs, executors, memory_bytes, .. } =
+                worker_status(state, worker, told, now);
+            held.entry(worker.slot.supervisor.clone()).or_default().push(v1::SlotSummary {
+                port,
+                topology_id: topology.record().id.to_string(),
+                topology_name: topology.record().name.clone(),
+                owner: topology.record().owner.clone(),
+                state,
+                pid,
+                uptime_secs,
+                memory_bytes,
+                executors,
+                load: told.map_or(0.0, |told| told.load.share()),
+            });
+        }
+    }
+    held.values_mut().for_each(|slots| slots.sort_by_key(|slot| slot.port));
+    held
+}
+
+fn supervisors(state: &State, now: Time) -> Vec<v1::SupervisorSummary> {
+    let mut held = held(state, now);
     let used = state.used_slots();
-    let summary = |(id, supervisor): (&storm_model::SupervisorId, &crate::state::Supervisor)| {
+    let summary = |(id, supervisor): (&SupervisorId, &crate::state::Supervisor)| {
         let record = &supervisor.record;
         v1::SupervisorSummary {
             id: id.to_string(),
@@ -312,6 +310,8 @@ fn supervisors(state: &State) -> Vec<v1::SupervisorSummary> {
             glibc: record.glibc.clone().unwrap_or_default(),
             version: record.software.clone(),
             is_silent: state.verdict.silent.contains(id) || !supervisor.is_registered,
+            held: held.remove(id).unwrap_or_default(),
+            unhealthy: supervisor.unhealthy.clone(),
         }
     };
     state.supervisors.iter().map(summary).collect()

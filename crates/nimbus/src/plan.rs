@@ -10,6 +10,7 @@ use storm_scheduler::{ClusterView, Placement, SupervisorView, TopologyView, sche
 
 use crate::assign;
 use crate::commands::needs::Needs;
+use crate::commands::tune;
 use crate::heartbeats::FAILURES;
 use crate::state::{Change, State, Topology};
 use crate::transitions::{self, Effect, Event, Wait};
@@ -60,7 +61,19 @@ impl State {
                 }
             };
         }
+        let settled = self.settled(wall_ms);
+        if !settled.is_empty() {
+            return settled;
+        }
         if std::mem::take(&mut self.is_dirty) { self.place() } else { Vec::new() }
+    }
+
+    /// Takes levels of loggers whose time is over out of the records. Workers know by themselves when that is.
+    fn settled(&self, wall_ms: u64) -> Vec<Vec<Change>> {
+        let known =
+            self.topologies.iter().filter(|(id, t)| !t.is_record_gone && !self.too_large.contains(*id));
+        let settled = known.filter_map(|(_, topology)| tune::settled(topology.record(), wall_ms));
+        settled.map(|record| vec![Change::PutTopology(Box::new(record))]).collect()
     }
 
     /// When [`State::due`] has to be asked again at the latest, if nothing happens before.
@@ -162,7 +175,10 @@ impl State {
         let hosts = |slot: &WorkerSlot| self.host(slot, old);
         let next = assign::next(&mut record, &wanted, old, &placement.executors, hosts);
         let mut changes = Vec::new();
-        if let Some(assignment) = next.filter(|_| !is_nowhere) {
+        let is_lost = self.topologies.get(&id).is_some_and(Topology::is_astray);
+        // Where it stays as it is, its node has to be written all the same.
+        let as_before = |record: &mut TopologyRecord| Some(assign::again(record, old.filter(|_| is_lost)?));
+        if let Some(assignment) = next.filter(|_| !is_nowhere).or_else(|| as_before(&mut record)) {
             tracing::info!(
                 topology = %id, version = assignment.version, workers = assignment.workers.len(),
                 explanation = record.explanation, "topology placed anew"
@@ -199,7 +215,9 @@ impl State {
                 if is_failing {
                     failed.insert(((*id).clone(), slot.clone()));
                 }
-                !is_failing && !self.verdict.lost.contains(&slot.supervisor)
+                let is_unhealthy =
+                    self.supervisors.get(&slot.supervisor).is_some_and(|known| !known.unhealthy.is_empty());
+                !is_failing && !is_unhealthy && !self.verdict.lost.contains(&slot.supervisor)
             });
             views.push(TopologyView {
                 id: (*id).clone(),
@@ -210,7 +228,17 @@ impl State {
                 spread_again: anew.is_some(),
             });
         }
-        let cluster = ClusterView { supervisors: self.supervisor_views(), failed };
+        let mut supervisors = self.supervisor_views();
+        for (slot, id) in self.squatted() {
+            // Its own places may be given to it again.
+            if anew.is_some_and(|record| record.id == id) {
+                continue;
+            }
+            for view in supervisors.iter_mut().filter(|view| view.id == slot.supervisor) {
+                view.slots.retain(|port| *port != slot.port);
+            }
+        }
+        let cluster = ClusterView { supervisors, failed };
         let machines: BTreeMap<String, u32> = topologies
             .iter()
             .filter_map(|(_, topology)| {
@@ -247,6 +275,7 @@ impl State {
     }
 
     fn supervisor_views(&self) -> Vec<SupervisorView> {
+        let is_any_anywhere = self.topologies.values().any(Topology::is_anywhere);
         let view = |(id, supervisor): (&SupervisorId, &crate::state::Supervisor)| {
             let record = &supervisor.record;
             let mut view = SupervisorView::new(id, &*record.host, record.slots.iter().copied());
@@ -254,6 +283,8 @@ impl State {
                 Some("silent".to_owned())
             } else if !supervisor.is_registered {
                 Some("signed off".to_owned())
+            } else if is_any_anywhere && !self.told.contains_key(id) {
+                Some("has not told yet what it runs".to_owned())
             } else if supervisor.unhealthy.is_empty() {
                 None
             } else {

@@ -2,11 +2,15 @@
 //!
 //! A Nimbus that does not lead passes calls on to the leader, as they are; a call is passed on once.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use storm_cluster::{Cluster, CommandRecord};
+use storm_figures::Keeper;
+use storm_model::{SupervisorId, TopologyId};
 use storm_rpc::client::Line;
 use storm_rpc::status::{ERROR_KEY, may_be_retried};
 use storm_rpc::v1::nimbus_client::NimbusClient;
@@ -33,6 +37,8 @@ const PASSED_ON_WITHIN: Duration = Duration::from_secs(75);
 /// The longest that a submit waits for copies of its binary, whatever the configuration says: its
 /// caller does not wait for longer than a minute.
 const COPIES_WITHIN: Duration = Duration::from_secs(40);
+/// Bytes that the figures may have which a supervisor has kept: those of some thousand busy tasks.
+const KEPT_BYTES: usize = 512 << 20;
 /// Lines of logs that wait for the network; the supervisors' streams wait when it is full.
 const LOG_LINES_AHEAD: usize = 16;
 
@@ -51,6 +57,8 @@ pub(crate) struct Service {
     pub(crate) standing: watch::Receiver<Standing>,
     /// `topology.min.replication.count` and `topology.max.replication.wait.time.sec` of the cluster.
     pub(crate) copies: (usize, Option<Duration>),
+    /// The configuration, as it may be told.
+    pub(crate) config: Arc<[v1::ConfigEntry]>,
 }
 
 type Answered<T> = Result<Response<T>, Status>;
@@ -132,6 +140,39 @@ impl Service {
             return Ok(vec![format!("its binary is on {have} of {live} Nimbuses only")]);
         }
         Ok(vec![])
+    }
+
+    /// Takes in what a supervisor has kept. What cannot be read is passed over: it will not be better next time.
+    async fn kept_figures(
+        &self,
+        mut parts: Streaming<v1::KeptFigures>,
+    ) -> Result<(SupervisorId, Vec<(TopologyId, Keeper)>), Status> {
+        let mut bytes: BTreeMap<TopologyId, Vec<u8>> = BTreeMap::new();
+        let mut left = KEPT_BYTES;
+        let mut last = None;
+        while let Some(part) = parts.message().await? {
+            left = left.checked_sub(part.data.len()).ok_or_else(|| CallError::invalid("too many figures"))?;
+            if !part.topology_id.is_empty() {
+                bytes.entry(part.topology_id.into()).or_default().extend_from_slice(&part.data);
+            }
+            if part.is_last {
+                last = Some(SupervisorId::from(part.supervisor_id));
+            }
+        }
+        let id = last.ok_or_else(|| CallError::invalid("figures that end too early"))?;
+        let now = self.clock.now();
+        let reading = tokio::task::spawn_blocking(move || {
+            let read = |(topology, bytes): (TopologyId, Vec<u8>)| match Keeper::from_portable(now, &bytes) {
+                Ok(keeper) => Some((topology, keeper)),
+                Err(error) => {
+                    tracing::warn!(%topology, %error, "a supervisor has kept figures that cannot be read");
+                    None
+                }
+            };
+            bytes.into_iter().filter_map(read).collect()
+        });
+        let kept = reading.await.map_err(|error| CallError::other(error.to_string()))?;
+        Ok((id, kept))
     }
 
     async fn problems(&self) -> Vec<String> {
@@ -332,7 +373,38 @@ impl Nimbus for Service {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             nimbuses: nimbuses.collect(),
             supervisors,
+            problems: self.problems().await,
         }))
+    }
+
+    async fn get_figures(&self, request: Request<v1::GetFiguresRequest>) -> Answered<v1::TopologyFigures> {
+        server::daemon(&self.secret, &request)?;
+        pass_on!(self, request, get_figures);
+        let name = request.into_inner().name;
+        let (topology_id, figured) = self.ask(|reply| Event::Asked(Question::Figures(name, reply))).await??;
+        let json = tokio::task::spawn_blocking(move || figured.json().clone()).await;
+        let (figures, trend) = json.map_err(|error| CallError::other(error.to_string()))?;
+        Ok(Response::new(v1::TopologyFigures { topology_id, figures, trend }))
+    }
+
+    async fn get_config(&self, request: Request<v1::GetConfigRequest>) -> Answered<v1::DaemonConfig> {
+        server::daemon(&self.secret, &request)?;
+        pass_on!(self, request, get_config);
+        Ok(Response::new(v1::DaemonConfig { entries: self.config.to_vec() }))
+    }
+
+    async fn set_log_levels(&self, request: Request<v1::LogLevelsRequest>) -> Answered<v1::CommandReply> {
+        server::daemon(&self.secret, &request)?;
+        pass_on!(self, request, set_log_levels);
+        let answer = self.command(Command::SetLogLevels(request.into_inner())).await?;
+        Ok(Response::new(answer.into_command()))
+    }
+
+    async fn set_debug(&self, request: Request<v1::DebugRequest>) -> Answered<v1::CommandReply> {
+        server::daemon(&self.secret, &request)?;
+        pass_on!(self, request, set_debug);
+        let answer = self.command(Command::SetDebug(request.into_inner())).await?;
+        Ok(Response::new(answer.into_command()))
     }
 
     type ReadLogStream = Lines;
@@ -387,10 +459,23 @@ impl Nimbus for Service {
         server::daemon(&self.secret, &request)?;
         pass_on!(self, request, report_supervisor);
         let at = self.clock.now();
-        let event = Event::SupervisorReported(at, Box::new(request.into_inner()));
-        self.events.send(event).await.map_err(|_| CallError::no_leader())?;
-        let report_every_ms = self.standing.borrow().report_every_ms;
-        Ok(Response::new(v1::SupervisorReply { report_every_ms }))
+        let report = Box::new(request.into_inner());
+        Ok(Response::new(self.ask(|reply| Event::SupervisorReported(at, report, reply)).await?))
+    }
+
+    async fn report_figures(
+        &self,
+        request: Request<Streaming<v1::KeptFigures>>,
+    ) -> Answered<v1::KeptFiguresReply> {
+        server::daemon(&self.secret, &request)?;
+        if let Some(mut leader) = self.leader(&request)? {
+            let parts = tokio_stream::StreamExt::map_while(request.into_inner(), Result::ok);
+            return leader.report_figures(self.peers.passed_on(parts)).await.map_err(of_leader);
+        }
+        let (id, kept) = self.kept_figures(request.into_inner()).await?;
+        let at = self.clock.now();
+        self.ask(|reply| Event::FiguresKept(at, id, kept, reply)).await??;
+        Ok(Response::new(v1::KeptFiguresReply {}))
     }
 
     async fn report_worker(&self, request: Request<v1::WorkerReport>) -> Answered<v1::WorkerReportReply> {

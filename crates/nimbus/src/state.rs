@@ -2,19 +2,20 @@
 //! and what follows from both. Pure: time is an argument, and what is to be written is an answer.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::sync::Arc;
 
 use storm_cluster::{
     AssignmentRecord, CommandRecord, ErrorRecord, ErrorsRecord, SupervisorRecord, TombstoneRecord,
     TopologyRecord, Versioned,
 };
-use storm_figures::{Keeper, Snapshot};
+use storm_figures::{Keeper, Keepers, Snapshot};
 use storm_model::{
     AssignedExecutor, Assignment, Incarnation, Status, SupervisorId, TaskId, Time, TopologyId, WorkerSlot,
 };
 use storm_rpc::v1;
 
-use crate::drain::{Drain, Sign};
+use crate::drain::{Answer, Drain};
+use crate::figures::{Figured, Load};
 use crate::heartbeats::{FAILURES, Liveness, Verdict};
 use crate::transitions::Wait;
 
@@ -45,6 +46,8 @@ pub(crate) struct State {
     /// Slots of topologies whose record is missing or not understood.
     pub(crate) strangers: BTreeMap<TopologyId, Assignment>,
     pub(crate) supervisors: BTreeMap<SupervisorId, Supervisor>,
+    /// What each supervisor said last of its slots: the topologies, by port.
+    pub(crate) told: BTreeMap<SupervisorId, BTreeMap<u16, TopologyId>>,
     pub(crate) liveness: Liveness,
     pub(crate) verdict: Verdict,
     pub(crate) kept_off: BTreeSet<(TopologyId, SupervisorId)>,
@@ -59,6 +62,10 @@ pub(crate) struct State {
     /// Topologies of which something was too large to be written: left as they are until everything is
     /// read again.
     pub(crate) too_large: BTreeSet<TopologyId>,
+    /// The last round of a drain that workers were asked. Another leader's rounds have other numbers.
+    pub(crate) last_round: u64,
+    /// Supervisors that have told this leader what they had kept of figures.
+    pub(crate) figured: BTreeSet<SupervisorId>,
 }
 
 /// A topology and what its workers said.
@@ -70,12 +77,14 @@ pub(crate) struct Topology {
     pub(crate) is_record_gone: bool,
     /// Its assignment was there, and is not any more.
     pub(crate) is_assignment_gone: bool,
+    /// Why the node of its assignment cannot be understood, with what mends it. What
+    /// [`Topology::assignment`] says then is what stood there before, if this leader has seen it.
+    pub(crate) unreadable: Option<String>,
     pub(crate) wait: Option<Wait>,
     pub(crate) drain: Drain,
     pub(crate) workers: BTreeMap<WorkerSlot, Worker>,
-    pub(crate) keeper: Keeper,
-    /// Which life told of a task last, and how long it had lived then.
-    figured: BTreeMap<TaskId, (Incarnation, u64)>,
+    /// What its workers count, by the supervisor whose workers they are.
+    pub(crate) keeper: Keepers<SupervisorId>,
     pub(crate) errors: Vec<v1::ErrorReport>,
     pub(crate) errors_to_write: bool,
     pub(crate) errors_written: Option<Time>,
@@ -83,8 +92,8 @@ pub(crate) struct Topology {
     moved: BTreeMap<(WorkerSlot, Incarnation), (u64, u64)>,
     /// Since when it was placed anew by a rebalance, until its workers run again.
     pub(crate) settling: Option<Time>,
-    /// Figures of its components, and when they were computed.
-    pub(crate) components: Option<(Time, Vec<v1::ComponentStatus>)>,
+    /// Its figures as they were computed last, while somebody asks for them.
+    pub(crate) figures: Option<Arc<Figured>>,
     pub(crate) explanation: String,
     pub(crate) unplaced: Vec<(AssignedExecutor, String)>,
 }
@@ -96,6 +105,7 @@ pub(crate) struct Worker {
     pub(crate) report: Option<(Time, v1::WorkerReport)>,
     /// What its supervisor said last.
     pub(crate) slot: Option<(Time, v1::SlotReport)>,
+    pub(crate) load: Load,
 }
 
 /// A supervisor.
@@ -104,7 +114,7 @@ pub(crate) struct Supervisor {
     pub(crate) record: SupervisorRecord,
     /// Whether its node is there.
     pub(crate) is_registered: bool,
-    /// Why it may get no work, as its health script says.
+    /// Why it ends its workers and may get no work, as its health script says.
     pub(crate) unhealthy: String,
     pub(crate) uptime_ms: u64,
 }
@@ -117,17 +127,17 @@ impl Topology {
             assignment: None,
             is_record_gone: false,
             is_assignment_gone: false,
+            unreadable: None,
             wait: None,
             drain: Drain::default(),
             workers: BTreeMap::new(),
-            keeper: Keeper::default(),
-            figured: BTreeMap::new(),
+            keeper: Keepers::default(),
             errors: Vec::new(),
             errors_to_write: false,
             errors_written: None,
             moved: BTreeMap::new(),
             settling: None,
-            components: None,
+            figures: None,
             unplaced: Vec::new(),
         }
     }
@@ -143,8 +153,12 @@ impl Topology {
     /// Whether its record or assignment should be there and is not: then it stays as it is until
     /// somebody decides.
     pub(crate) fn is_astray(&self) -> bool {
-        let was_placed = self.assignment.is_none() && self.record().assignment_number > 0;
-        self.is_record_gone || self.is_assignment_gone || was_placed
+        self.is_record_gone || self.is_assignment_gone || self.unreadable.is_some() || self.is_anywhere()
+    }
+
+    /// Whether it may run somewhere, and only supervisors can tell where.
+    pub(crate) fn is_anywhere(&self) -> bool {
+        self.assignment.is_none() && (self.unreadable.is_some() || self.record().assignment_number > 0)
     }
 
     /// Whether nothing of it is on its way, as far as is known.
@@ -153,6 +167,12 @@ impl Topology {
             Some(assignment) => assignment.workers.is_empty() || self.drain.is_quiet(),
             None => self.record().assignment_number == 0,
         }
+    }
+
+    /// The round of its drain, while somebody waits for that.
+    fn ask(&mut self, last_round: &mut u64) -> Option<u64> {
+        let is_waiting = matches!(self.record().status, Status::Killed | Status::Rebalancing);
+        (is_waiting && !self.drain.is_quiet()).then(|| self.drain.ask(last_round))
     }
 
     /// Trees that failed as moved since the last rebalance began.
@@ -186,6 +206,27 @@ impl Topology {
         self.record = record;
     }
 
+    /// Notes that the node of its assignment cannot be understood. Numbers and versions that were used
+    /// stand in its record, so whatever follows is newer than what stood there.
+    fn cannot_read_assignment(&mut self, wall_ms: u64, error: &str) -> String {
+        let problem = format!(
+            "{error}; the topology is left running where it is, and `storm-rs rebalance {}` replaces the node",
+            self.record().name
+        );
+        self.is_assignment_gone = false;
+        if self.unreadable.as_ref() != Some(&problem) {
+            tracing::error!(topology = %self.record().id, problem, "cannot read an assignment");
+            self.unreadable = Some(problem.clone());
+            self.add_errors([v1::ErrorReport {
+                time_ms: wall_ms,
+                message: problem.clone(),
+                kind: "assignment".to_owned(),
+                ..v1::ErrorReport::default()
+            }]);
+        }
+        problem
+    }
+
     fn set_assignment(&mut self, assignment: Option<Versioned<AssignmentRecord>>) {
         let is_other = self.assignment() != assignment.as_ref().map(|a| &a.value.assignment);
         self.assignment = assignment;
@@ -205,29 +246,31 @@ impl Topology {
         }
     }
 
-    /// Takes figures of a life, of those executors of which no later one has told: what is late would
-    /// be counted twice. A life that has just ended tells of its last moments when the next assignment
+    /// Takes figures of a life, and gives them back as they are understood. What is late is passed over, as it
+    /// would be counted twice; a life that has just ended tells of its last moments when the next assignment
     /// is there already. Numbers only grow from one home of an executor to the next.
-    fn take_figures(&mut self, at: Time, life: Incarnation, uptime_ms: u64, figures: &[u8]) {
+    fn take_figures(
+        &mut self,
+        at: Time,
+        of: &SupervisorId,
+        life: Incarnation,
+        uptime_ms: u64,
+        figures: &[u8],
+    ) -> Option<Snapshot> {
+        self.forget_old_figures(at);
         if figures.is_empty() || life.number > self.record().assignment_number {
-            return;
+            return None;
         }
-        let mut snapshot: Snapshot = match serde_json::from_slice(figures) {
-            Ok(snapshot) => snapshot,
+        match serde_json::from_slice(figures) {
+            Ok(snapshot) => {
+                self.keeper.observe(at, of, life, uptime_ms, &snapshot);
+                Some(snapshot)
+            }
             Err(error) => {
                 tracing::debug!(topology = %self.record().id, %error, "figures not understood");
-                return;
+                None
             }
-        };
-        let now = (life, uptime_ms);
-        let figured = &self.figured;
-        snapshot.executors.retain(|executor| {
-            let mut tasks = executor.tasks.iter();
-            tasks.all(|task| figured.get(&task.task).is_none_or(|last| *last <= now))
-        });
-        let tasks = snapshot.executors.iter().flat_map(|executor| &executor.tasks);
-        self.figured.extend(tasks.map(|task| (task.task, now)));
-        self.keeper.observe(at, &snapshot);
+        }
     }
 
     pub(crate) fn add_errors(&mut self, errors: impl IntoIterator<Item = v1::ErrorReport>) {
@@ -303,6 +346,7 @@ impl State {
             topologies: BTreeMap::new(),
             strangers: BTreeMap::new(),
             supervisors: BTreeMap::new(),
+            told: BTreeMap::new(),
             liveness,
             verdict: Verdict::default(),
             kept_off: BTreeSet::new(),
@@ -311,6 +355,8 @@ impl State {
             record_problems: Vec::new(),
             tombstones: BTreeSet::new(),
             too_large: BTreeSet::new(),
+            last_round: 0,
+            figured: BTreeSet::new(),
         }
     }
 
@@ -358,6 +404,7 @@ impl State {
                     topology.set_record(now, wall_ms, record);
                     match assignments.remove(&id).transpose() {
                         Ok(assignment) => {
+                            topology.unreadable = None;
                             topology.is_assignment_gone =
                                 assignment.is_none() && topology.assignment.is_some();
                             if assignment.is_some() {
@@ -372,8 +419,8 @@ impl State {
                             }
                         }
                         Err(error) => {
-                            self.record_problems.push(error.to_string());
-                            self.frozen.get_or_insert_with(|| error.to_string());
+                            let problem = topology.cannot_read_assignment(wall_ms, &error.to_string());
+                            self.record_problems.push(problem);
                         }
                     }
                 }
@@ -389,11 +436,19 @@ impl State {
                     self.strangers.insert(id, assignment.value.assignment);
                 }
                 Ok(_) => {}
-                Err(error) => {
-                    self.record_problems.push(error.to_string());
-                    self.frozen.get_or_insert_with(|| error.to_string());
-                }
+                Err(error) => self.record_problems.push(error.to_string()),
             }
+        }
+    }
+
+    /// Counts each status that is other than before.
+    pub(crate) fn count_statuses(&self, changes: &mut [Change]) {
+        for change in changes {
+            let Change::PutTopology(record) = change else { continue };
+            let known = self.topologies.get(&record.id).map(Topology::record);
+            let version = known.map_or(0, |known| known.status_version);
+            let is_same = known.is_some_and(|known| known.status == record.status);
+            record.status_version = version + u64::from(!is_same || version == 0);
         }
     }
 
@@ -410,6 +465,7 @@ impl State {
             Change::PutAssignment(id, assignment) => {
                 if let Some(topology) = self.topologies.get_mut(&id) {
                     topology.is_assignment_gone = false;
+                    topology.unreadable = None;
                     topology
                         .set_assignment(Some(Versioned { value: AssignmentRecord { assignment }, version }));
                 }
@@ -444,6 +500,7 @@ impl State {
         }
         let used = self.used_slots();
         self.supervisors.retain(|id, s| s.is_registered || used.keys().any(|slot| slot.supervisor == *id));
+        self.told.retain(|id, _| self.supervisors.contains_key(id));
         self.is_dirty = true;
     }
 
@@ -453,7 +510,18 @@ impl State {
         known
             .chain(self.strangers.iter())
             .flat_map(|(id, a)| a.workers.iter().map(move |w| (w.slot.clone(), id.clone())))
+            .chain(self.squatted())
             .collect()
+    }
+
+    /// Slots that are in use by topologies of which only supervisors can tell where they run.
+    pub(crate) fn squatted(&self) -> impl Iterator<Item = (WorkerSlot, TopologyId)> {
+        let slots = self.told.iter().flat_map(|(id, ports)| ports.iter().map(move |port| (id, port)));
+        slots.filter(|(_, (_, id))| self.topologies.get(*id).is_some_and(Topology::is_anywhere)).map(
+            |(supervisor, (port, id))| {
+                (WorkerSlot { supervisor: supervisor.clone(), port: *port }, id.clone())
+            },
+        )
     }
 
     // === Reports ===
@@ -462,6 +530,14 @@ impl State {
     pub(crate) fn supervisor_reported(&mut self, at: Time, wall_ms: u64, report: v1::SupervisorReport) {
         let id = SupervisorId::from(report.supervisor_id);
         self.liveness.supervisor_reported(at, &id);
+        let of_slot = |slot: &v1::SlotReport| {
+            Some((storm_rpc::convert::port(slot.port).ok()?, TopologyId::from(&*slot.topology_id)))
+        };
+        let told = report.slots.iter().filter_map(of_slot).collect();
+        let was = self.told.insert(id.clone(), told);
+        if was.as_ref() != self.told.get(&id) && self.topologies.values().any(Topology::is_anywhere) {
+            self.is_dirty = true;
+        }
         if self.verdict.silent.contains(&id) {
             self.is_dirty = true;
         }
@@ -526,7 +602,7 @@ impl State {
         let incarnation = report.incarnation.map(Incarnation::from).unwrap_or_default();
         topology.add_errors(std::mem::take(&mut report.errors));
         let figures = std::mem::take(&mut report.figures);
-        topology.take_figures(at, incarnation, report.uptime_ms, &figures);
+        let snapshot = topology.take_figures(at, &slot.supervisor, incarnation, report.uptime_ms, &figures);
         // Of a life that the newest assignment ended, too: it failed what it had when it left.
         if report.moved > 0 {
             let moved = topology.moved.entry((slot.clone(), incarnation)).or_default();
@@ -544,20 +620,51 @@ impl State {
         if worker.report.as_ref().is_some_and(|(_, last)| order(last) > order(&report)) {
             return;
         }
-        let sign = Sign {
-            incarnation,
-            assignment_version: report.assignment_version,
-            is_active: report.is_active,
-            is_quiet: report.is_quiet,
-            sent: report.rows_sent,
-            received: report.rows_received,
-            uptime: Duration::from_millis(report.uptime_ms),
-        };
-        let slots = assignment.workers.iter().map(|worker| &worker.slot);
-        if matches!(topology.record.value.status, Status::Killed | Status::Rebalancing) {
-            topology.drain.observe(&slot, sign, slots, assignment.version);
+        // Under another assignment its peers are others.
+        if let Some(look) = report.quiet_look
+            && report.assignment_version == assignment.version
+        {
+            let answer = Answer { incarnation, sent: look.rows_sent, received: look.rows_received };
+            let slots = assignment.workers.iter().map(|worker| &worker.slot);
+            topology.drain.answered(&slot, look.round, answer, slots);
         }
         worker.report = Some((at, report));
+        snapshot.iter().for_each(|snapshot| worker.load.note(snapshot));
+    }
+
+    /// Takes what a supervisor had kept of the figures of its workers.
+    pub(crate) fn figures_kept(&mut self, at: Time, id: SupervisorId, kept: Vec<(TopologyId, Keeper)>) {
+        for (topology, kept) in kept {
+            if let Some(topology) = self.topologies.get_mut(&topology) {
+                topology.keeper.join(at, &id, kept);
+                topology.figures = None;
+            }
+        }
+        self.figured.insert(id);
+    }
+
+    /// Whether a supervisor is to tell what it had kept.
+    pub(crate) fn wants_figures(&self, supervisor: &str) -> bool {
+        !self.figured.iter().any(|id| id == supervisor)
+    }
+
+    /// What the workers of a supervisor are to be asked now.
+    pub(crate) fn rounds(&mut self, supervisor: &str) -> Vec<v1::DrainRound> {
+        let is_there = |topology: &Topology| {
+            let mut workers = topology.assignment().into_iter().flat_map(|assignment| &assignment.workers);
+            workers.any(|worker| worker.slot.supervisor == *supervisor)
+        };
+        let its = self.topologies.iter_mut().filter(|(_, topology)| is_there(topology));
+        its.filter_map(|(id, topology)| {
+            let round = topology.ask(&mut self.last_round)?;
+            Some(v1::DrainRound { topology_id: id.to_string(), round })
+        })
+        .collect()
+    }
+
+    /// What the workers of a topology are to be asked now.
+    pub(crate) fn round(&mut self, topology: &str) -> Option<u64> {
+        self.topologies.get_mut(topology)?.ask(&mut self.last_round)
     }
 
     /// Looks who is alive; whether that is other news than before.

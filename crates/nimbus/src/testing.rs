@@ -55,7 +55,9 @@ pub(crate) fn topology(name: &str, workers: u32) -> TopologyRecord {
         pending: None,
         assignment_number: 0,
         assignment_version: 0,
+        status_version: 0,
         rebalances: 0,
+        tuning: Default::default(),
         explanation: String::new(),
     }
 }

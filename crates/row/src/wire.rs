@@ -14,6 +14,7 @@ use bytes::Bytes;
 use crate::batch::Batch;
 use crate::check::{self, RowFault};
 use crate::layout::{BIG_VALUE, HEADER_LEN, len_u32, u16_at, u32_at, u64_at};
+use crate::row_ref::RowRef;
 
 /// Version of this format and of that of rows.
 pub const WIRE_VERSION: u16 = 1;
@@ -136,6 +137,38 @@ impl Batch {
     /// If the bytes are anything else than what [`to_wire`](Self::to_wire) writes, or above a limit.
     /// Nothing is allocated by a number read from the bytes.
     pub fn from_wire(bytes: &[u8], limits: &WireLimits) -> Result<Batch, WireError> {
+        Batch::from_wire_if(bytes, limits, |_| Ok(()))
+    }
+
+    /// As [`from_wire`](Self::from_wire), with a check of the caller's for each row while it is looked at
+    /// anyway. That a row passed says nothing of those behind it.
+    ///
+    /// # Errors
+    /// As those of [`from_wire`](Self::from_wire), and what `check` returns.
+    pub fn from_wire_if<E: From<WireError>>(
+        bytes: &[u8],
+        limits: &WireLimits,
+        check: impl FnMut(RowRef<'_>) -> Result<(), E>,
+    ) -> Result<Batch, E> {
+        let Head { row_count, arena, rest, big_count } = Head::read(bytes, limits)?;
+        let big = read_big(rest, big_count)?;
+        let starts = check_rows(arena, row_count, &big, limits, check)?;
+        let big_bytes = big.iter().map(Bytes::len).sum();
+        Ok(Batch::of_parts(arena.to_vec(), starts, big, big_bytes))
+    }
+}
+
+/// What a batch announces, and where its parts lie.
+struct Head<'a> {
+    row_count: usize,
+    big_count: usize,
+    arena: &'a [u8],
+    /// The big values.
+    rest: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    fn read(bytes: &'a [u8], limits: &WireLimits) -> Result<Head<'a>, WireError> {
         if bytes.len() > limits.bytes {
             return Err(WireError::TooLarge { bytes: bytes.len(), max: limits.bytes });
         }
@@ -165,10 +198,7 @@ impl Batch {
         if row_count > (arena.len() / HEADER_LEN) as u64 {
             return Err(WireError::RowCount { announced: row_count });
         }
-        let big = read_big(rest, big_count)?;
-        let starts = check_rows(arena, row_count as usize, &big, limits)?;
-        let big_bytes = big.iter().map(Bytes::len).sum();
-        Ok(Batch::of_parts(arena.to_vec(), starts, big, big_bytes))
+        Ok(Head { row_count: row_count as usize, big_count, arena, rest })
     }
 }
 
@@ -192,28 +222,30 @@ fn read_big(mut rest: &[u8], count: usize) -> Result<Vec<Bytes>, WireError> {
 }
 
 /// Checks every row and returns where each starts.
-fn check_rows(
+fn check_rows<E: From<WireError>>(
     arena: &[u8],
     count: usize,
     big: &[Bytes],
     limits: &WireLimits,
-) -> Result<Vec<usize>, WireError> {
+    mut check: impl FnMut(RowRef<'_>) -> Result<(), E>,
+) -> Result<Vec<usize>, E> {
     let mut starts = Vec::with_capacity(count);
     let (mut at, mut big_used) = (0, 0);
     for row in 0..count {
-        let bytes =
-            check::row(&arena[at..], big, &mut big_used).map_err(|fault| WireError::Row { row, fault })?;
+        let rest = &arena[at..];
+        let bytes = check::row(rest, big, &mut big_used).map_err(|fault| WireError::Row { row, fault })?;
         if bytes > limits.row_bytes {
-            return Err(WireError::RowTooLarge { row, bytes, max: limits.row_bytes });
+            return Err(WireError::RowTooLarge { row, bytes, max: limits.row_bytes }.into());
         }
+        check(RowRef::new(&rest[..bytes], big))?;
         starts.push(at);
         at += bytes;
     }
     if at != arena.len() {
-        return Err(WireError::RowCount { announced: count as u64 });
+        return Err(WireError::RowCount { announced: count as u64 }.into());
     }
     if big_used != big.len() {
-        return Err(WireError::BigValue { index: big_used });
+        return Err(WireError::BigValue { index: big_used }.into());
     }
     Ok(starts)
 }

@@ -10,6 +10,7 @@ use tonic::{Request, Status};
 
 use crate::auth::{Secret, TOKEN_KEY};
 use crate::status::CallError;
+use crate::v1::logs_client::LogsClient;
 use crate::v1::nimbus_client::NimbusClient;
 use crate::v1::supervisor_client::SupervisorClient;
 
@@ -83,6 +84,15 @@ pub fn channel(address: &str) -> Result<Channel, CallError> {
 /// When the address is none.
 pub fn nimbus(address: &str, token: Token) -> Result<NimbusClient<Line>, CallError> {
     let client = NimbusClient::with_interceptor(channel(address)?, token);
+    Ok(client.max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES))
+}
+
+/// The logs at a daemon's `host:port`.
+///
+/// # Errors
+/// When the address is none.
+pub fn logs(address: &str, token: Token) -> Result<LogsClient<Line>, CallError> {
+    let client = LogsClient::with_interceptor(channel(address)?, token);
     Ok(client.max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES))
 }
 

@@ -3,8 +3,8 @@
 //! What comes from the network is checked here; afterwards it is trusted.
 
 use storm_model::{
-    AssignedExecutor, Assignment, ComponentId, ExecutorId, Incarnation, Status, SupervisorId, TaskId,
-    TopologyId, WorkerAssignment, WorkerSlot,
+    AssignedExecutor, Assignment, ComponentId, ExecutorId, Incarnation, Level, LogLevel, Sampling, Status,
+    SupervisorId, TaskId, TopologyId, Tuning, WorkerAssignment, WorkerSlot,
 };
 use thiserror::Error;
 
@@ -185,6 +185,59 @@ pub fn status_of(number: i32) -> Result<Status, Malformed> {
     state.map_err(|_| Malformed(format!("{number} is no state of a topology")))?.try_into()
 }
 
+// === Tuning ===
+
+impl From<&Tuning> for v1::Tuning {
+    fn from(tuning: &Tuning) -> v1::Tuning {
+        v1::Tuning { version: tuning.version, log_levels: log_levels(tuning), debug: debug_options(tuning) }
+    }
+}
+
+impl TryFrom<v1::Tuning> for Tuning {
+    type Error = Malformed;
+
+    fn try_from(tuning: v1::Tuning) -> Result<Tuning, Malformed> {
+        let v1::Tuning { version, log_levels, debug } = tuning;
+        let level = |word: &str| word.parse::<Level>().map_err(|error| Malformed(error.to_string()));
+        let log_level = |told: v1::LogLevel| {
+            let v1::LogLevel { logger, level: word, timeout_secs, until_ms, reset_level } = told;
+            let reset = Some(&*reset_level).filter(|word| !word.is_empty()).map(level).transpose()?;
+            Ok((logger, LogLevel { level: level(&word)?, timeout_secs, until_ms, reset }))
+        };
+        let sampling = |told: v1::DebugOption| {
+            let v1::DebugOption { component, enable, sampling_percent } = told;
+            (ComponentId::from(component), Sampling { is_on: enable, percent: sampling_percent })
+        };
+        Ok(Tuning {
+            version,
+            log_levels: log_levels.into_iter().map(log_level).collect::<Result<_, Malformed>>()?,
+            sampling: debug.into_iter().map(sampling).collect(),
+        })
+    }
+}
+
+/// The levels of a topology's loggers, as they are told.
+pub fn log_levels(tuning: &Tuning) -> Vec<v1::LogLevel> {
+    let told = |(logger, level): (&String, &LogLevel)| v1::LogLevel {
+        logger: logger.clone(),
+        level: level.level.to_string(),
+        timeout_secs: level.timeout_secs,
+        until_ms: level.until_ms,
+        reset_level: level.reset.map(|level| level.to_string()).unwrap_or_default(),
+    };
+    tuning.log_levels.iter().map(told).collect()
+}
+
+/// Which tuples of a topology are sampled, as it is told.
+pub fn debug_options(tuning: &Tuning) -> Vec<v1::DebugOption> {
+    let told = |(component, sampling): (&ComponentId, &Sampling)| v1::DebugOption {
+        component: component.to_string(),
+        enable: sampling.is_on,
+        sampling_percent: sampling.percent,
+    };
+    tuning.sampling.iter().map(told).collect()
+}
+
 /// Name of a worker's state, for people and JSON.
 pub fn worker_state_name(number: i32) -> &'static str {
     match v1::WorkerState::try_from(number).unwrap_or(v1::WorkerState::Unspecified) {
@@ -233,6 +286,23 @@ mod tests {
         bad.workers[0].executors[0].first_task = 5;
         let error = <(TopologyId, Assignment)>::try_from(bad).unwrap_err();
         assert_eq!(error.to_string(), "malformed message: an executor of 'count' has tasks 5 to 4");
+    }
+
+    #[test]
+    fn a_tuning_survives_the_wire() {
+        let level = |level, reset| LogLevel { level, timeout_secs: 30, until_ms: 7, reset };
+        let levels = [("ROOT", level(Level::Debug, None)), ("a::b", level(Level::Off, Some(Level::Info)))];
+        let sampling = Sampling { is_on: true, percent: 12.5 };
+        let tuning = Tuning {
+            version: 3,
+            log_levels: levels.map(|(logger, level)| (logger.to_owned(), level)).into(),
+            sampling: [("".into(), sampling), ("count".into(), Sampling { is_on: false, ..sampling })].into(),
+        };
+        assert_eq!(v1::Tuning::from(&tuning).try_into(), Ok::<_, Malformed>(tuning.clone()));
+        let mut bad = v1::Tuning::from(&tuning);
+        bad.log_levels[0].level = "LOUD".to_owned();
+        let error = Tuning::try_from(bad).unwrap_err().to_string();
+        assert!(error.starts_with("malformed message: 'LOUD' is no level"), "{error}");
     }
 
     #[test]

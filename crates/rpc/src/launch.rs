@@ -54,6 +54,9 @@ pub struct WorkerFile {
     pub submit_config: Map<String, Value>,
     /// Executors per component, where a rebalance has changed them.
     pub executors: std::collections::BTreeMap<String, u32>,
+    /// Where it writes the tuples that are sampled; absent: nowhere.
+    #[serde(default)]
+    pub events_log: Option<std::path::PathBuf>,
 }
 
 /// SHA-256 of a specification, in hexadecimal: equal for equal topologies.

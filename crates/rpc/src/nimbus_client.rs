@@ -147,6 +147,58 @@ impl Nimbuses {
         .await
     }
 
+    /// What was counted and measured of a topology, by name or id.
+    ///
+    /// # Errors
+    /// As [`Nimbuses::leader`].
+    pub async fn get_figures(&self, name: &str) -> Result<v1::TopologyFigures, CallError> {
+        let request = v1::GetFiguresRequest { name: name.to_owned() };
+        self.call(
+            READ_WITHIN,
+            &request,
+            |mut nimbus, request| async move { nimbus.get_figures(request).await },
+        )
+        .await
+    }
+
+    /// The configuration of the Nimbus that leads.
+    ///
+    /// # Errors
+    /// As [`Nimbuses::leader`].
+    pub async fn get_config(&self) -> Result<v1::DaemonConfig, CallError> {
+        self.call(READ_WITHIN, &v1::GetConfigRequest {}, |mut nimbus, request| async move {
+            nimbus.get_config(request).await
+        })
+        .await
+    }
+
+    /// Changes what the loggers of a topology's workers tell.
+    ///
+    /// # Errors
+    /// As [`Nimbuses::leader`].
+    pub async fn set_log_levels(
+        &self,
+        request: &v1::LogLevelsRequest,
+    ) -> Result<v1::CommandReply, CallError> {
+        self.call(COMMAND_WITHIN, request, |mut nimbus, request| async move {
+            nimbus.set_log_levels(request).await
+        })
+        .await
+    }
+
+    /// Lets a share of a topology's tuples be written down, or no more.
+    ///
+    /// # Errors
+    /// As [`Nimbuses::leader`].
+    pub async fn set_debug(&self, request: &v1::DebugRequest) -> Result<v1::CommandReply, CallError> {
+        self.call(
+            COMMAND_WITHIN,
+            request,
+            |mut nimbus, request| async move { nimbus.set_debug(request).await },
+        )
+        .await
+    }
+
     /// How the Nimbus that answers is.
     ///
     /// # Errors
@@ -241,6 +293,17 @@ impl Nimbuses {
             nimbus.report_supervisor(request).await
         })
         .await
+    }
+
+    /// What a supervisor has kept of its workers' figures, in parts.
+    ///
+    /// # Errors
+    /// As [`Nimbuses::leader`].
+    pub async fn report_figures(&self, parts: &[v1::KeptFigures]) -> Result<(), CallError> {
+        let attempt = |mut nimbus: NimbusClient<Line>, parts: Vec<v1::KeptFigures>| async move {
+            nimbus.report_figures(tokio_stream::iter(parts)).await
+        };
+        self.call(COMMAND_WITHIN, &parts.to_vec(), attempt).await.map(drop)
     }
 
     /// A worker's report, while its supervisor is away.

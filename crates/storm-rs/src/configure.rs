@@ -40,6 +40,7 @@ pub fn configure(topology: &mut Topology, config: &Config) -> Result<Settings, C
             ExecutorThreads::PerExecutor => None,
             ExecutorThreads::Shared(threads) => Some(threads),
         },
+        events: None,
         config: Arc::new(map_of(config)),
         components: Default::default(),
     };

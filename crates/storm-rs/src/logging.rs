@@ -1,22 +1,57 @@
 //! Log lines and the live line of progress, on stderr; stdout is the user's.
 
+#[cfg(feature = "cluster")]
+mod levels;
+
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::ProgressBar;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::{MakeWriter, SubscriberBuilder};
+
+#[cfg(feature = "cluster")]
+pub(crate) use levels::Levels;
 
 /// Sends log lines to stderr, above the progress line. A subscriber that the user has set stays.
 pub(crate) fn init(progress: &ProgressBar) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let subscriber = to_stderr(progress).with_env_filter(filter(&directives())).finish();
+    // Err: the user has set one, which is fine.
+    tracing::subscriber::set_global_default(subscriber).ok();
+}
+
+/// As [`init`]; what is told can be changed later.
+#[cfg(feature = "cluster")]
+pub(crate) fn init_changeable(progress: &ProgressBar) -> Levels {
+    let base = directives();
+    let builder = to_stderr(progress).with_env_filter(filter(&base)).with_filter_reloading();
+    let handle = builder.reload_handle();
+    // Err: the user has set one. Then the handle leads nowhere, and says so.
+    tracing::subscriber::set_global_default(builder.finish()).ok();
+    Levels::new(base, move |filter| handle.reload(filter).map_err(|error| error.to_string()))
+}
+
+type ToStderr = SubscriberBuilder<
+    tracing_subscriber::fmt::format::DefaultFields,
+    tracing_subscriber::fmt::format::Format,
+    tracing_subscriber::filter::LevelFilter,
+    AboveProgress,
+>;
+
+fn to_stderr(progress: &ProgressBar) -> ToStderr {
+    tracing_subscriber::fmt()
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(AboveProgress(progress.clone()))
-        .finish();
-    // Err: the user has set one, which is fine.
-    tracing::subscriber::set_global_default(subscriber).ok();
+}
+
+/// What is told, as the environment says it.
+fn directives() -> String {
+    let given = std::env::var(EnvFilter::DEFAULT_ENV).ok();
+    given.filter(|given| EnvFilter::try_new(given).is_ok()).unwrap_or_else(|| "info".to_owned())
+}
+
+fn filter(directives: &str) -> EnvFilter {
+    EnvFilter::new(directives)
 }
 
 /// What ends the program, for people.

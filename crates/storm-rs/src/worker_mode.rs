@@ -4,9 +4,11 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use storm_config::TopologyView;
 use storm_model::TopologySpec;
 use storm_rpc::launch::{CONTRACT, WorkerFile, spec_digest};
 use storm_topology::Topology;
+use storm_worker::{Limit, Process};
 
 use crate::configure::{ConfigureError, configure, layered};
 use crate::logging;
@@ -52,7 +54,7 @@ enum WorkerModeError {
 
 /// Works until the assignment does not want this worker any more.
 pub(crate) fn run(path: &Path, mut topology: Topology) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
-    logging::init(Progress::start().bar());
+    let levels = logging::init_changeable(Progress::start().bar());
     let file = read(path)?;
     if file.contract != CONTRACT {
         return Err(WorkerModeError::Contract { theirs: file.contract }.into());
@@ -70,7 +72,12 @@ pub(crate) fn run(path: &Path, mut topology: Topology) -> Result<ExitCode, Box<d
             spec.executors = (*executors).clamp(1, spec.tasks.max(1));
         }
     }
-    Ok(storm_worker::run(file, topology, settings)?)
+    let view = TopologyView::of(&config);
+    let process = Process {
+        loggers: Box::new(levels),
+        events_limit: Limit { bytes: view.events_log_bytes, keep: view.events_log_parts },
+    };
+    Ok(storm_worker::run(file, topology, settings, process)?)
 }
 
 /// A specification for a log that many may read: keys of the user's own may hold passwords, so their values

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use storm_cluster::{BinaryRecord, TopologyRecord};
-use storm_model::{Assignment, ComponentId, ConfigMap, Status, SupervisorId, TopologyId, WorkerSlot};
+use storm_model::{Assignment, ComponentId, ConfigMap, Status, SupervisorId, TopologyId, Tuning, WorkerSlot};
 
 use crate::slot::Work;
 
@@ -24,9 +24,15 @@ pub struct Topology {
     /// The version of that assignment.
     #[serde(default)]
     pub status_since: u64,
+    /// How often it was given another status: see [`TopologyRecord::status_version`].
+    #[serde(default)]
+    pub status_version: u64,
     /// What it was meant to do before, as far as that was known.
     #[serde(default)]
     pub former_status: Option<Status>,
+    /// The version of that.
+    #[serde(default)]
+    pub former_version: u64,
     /// Its code.
     pub binary: BinaryRecord,
     /// What the binary is started with.
@@ -37,6 +43,9 @@ pub struct Topology {
     pub spec_digest: String,
     /// Executors that a rebalance has set.
     pub executors: BTreeMap<ComponentId, u32>,
+    /// What was changed of it since it was submitted.
+    #[serde(default)]
+    pub tuning: Tuning,
     /// The newest assignment that was seen.
     pub assignment: Option<Assignment>,
 }
@@ -49,21 +58,29 @@ impl Topology {
             name: record.name.clone(),
             status: record.status,
             status_since: record.assignment_version,
+            status_version: record.status_version,
             former_status: None,
+            former_version: 0,
             binary: record.binary.clone(),
             arguments: record.arguments.clone(),
             config: record.config.clone(),
             spec_digest: record.spec_digest.clone(),
             executors: record.executors.clone(),
+            tuning: record.tuning.clone(),
             assignment: None,
         }
     }
 
-    /// What its workers are to do now. Record and assignment are written together but read one after
-    /// the other: workers that a new assignment ends must not begin to emit again before they know it.
-    pub fn state(&self) -> Option<Status> {
+    /// What its workers are to do now, with the version of that. Record and assignment are written together but
+    /// read one after the other: workers that a new assignment ends must not begin to emit again before they
+    /// know it.
+    pub fn state(&self) -> Option<(Status, u64)> {
         let version = self.assignment.as_ref().map_or(0, |assignment| assignment.version);
-        if version < self.status_since { self.former_status } else { Some(self.status) }
+        if version < self.status_since {
+            Some((self.former_status?, self.former_version))
+        } else {
+            Some((self.status, self.status_version))
+        }
     }
 
     /// Patience with a silent worker of it, in milliseconds.
@@ -128,6 +145,12 @@ impl Assignments {
         if self.is_removed(&record.id) {
             return false;
         }
+        // After a restart, another server of ZooKeeper may answer, which lags behind what was read before.
+        let known = self.topology(&record.id);
+        let (status, tuning) = known.map_or((0, 0), |known| (known.status_version, known.tuning.version));
+        if (1..status).contains(&record.status_version) || (1..tuning).contains(&record.tuning.version) {
+            return false;
+        }
         let mut topology = Topology::of(record);
         let old = self.topologies.get_mut(&record.id);
         topology.assignment = match &old {
@@ -136,7 +159,10 @@ impl Assignments {
         };
         if let Some(old) = &old {
             let is_as_before = (old.status, old.status_since) == (topology.status, topology.status_since);
-            topology.former_status = if is_as_before { old.former_status } else { old.state() };
+            let former = if is_as_before { None } else { old.state() };
+            topology.former_status = if is_as_before { old.former_status } else { former.map(|f| f.0) };
+            topology.former_version =
+                if is_as_before { old.former_version } else { former.map_or(0, |f| f.1) };
         }
         if old.is_some_and(|old| *old == topology) {
             return false;
@@ -246,12 +272,15 @@ mod tests {
             name: id.to_owned(),
             status: Status::Active,
             status_since: 0,
+            status_version: 0,
             former_status: None,
+            former_version: 0,
             binary: BinaryRecord { digest: "d".to_owned(), size: 1, ..BinaryRecord::default() },
             arguments: Vec::new(),
             config: ConfigMap::from([("topology.worker.timeout.secs".to_owned(), 30.into())]),
             spec_digest: String::new(),
             executors: BTreeMap::new(),
+            tuning: Tuning::default(),
             assignment: None,
         }
     }
@@ -313,7 +342,7 @@ mod tests {
     #[test]
     fn a_state_counts_when_its_assignment_is_known() {
         let spec = storm_model::TopologySpec::default();
-        let record = |status, assignment_version| TopologyRecord {
+        let record = |status, assignment_version, status_version| TopologyRecord {
             id: "a".into(),
             name: "a".to_owned(),
             status,
@@ -330,21 +359,35 @@ mod tests {
             pending: None,
             assignment_number: 1,
             assignment_version,
+            status_version,
             rebalances: 0,
+            tuning: Tuning::default(),
             explanation: String::new(),
         };
         let mut known = known();
         let state = |known: &Assignments| known.topology(&"a".into()).unwrap().state();
-        assert!(known.take_record(&record(Status::Rebalancing, 1)));
-        assert_eq!(state(&known), Some(Status::Rebalancing));
+        assert!(known.take_record(&record(Status::Rebalancing, 1, 4)));
+        assert_eq!(state(&known), Some((Status::Rebalancing, 4)));
         // The end of the rebalance is read before the assignment that was written with it.
-        assert!(known.take_record(&record(Status::Active, 2)));
-        assert!(!known.take_record(&record(Status::Active, 2)));
-        assert_eq!(state(&known), Some(Status::Rebalancing));
+        assert!(known.take_record(&record(Status::Active, 2, 5)));
+        assert!(!known.take_record(&record(Status::Active, 2, 5)));
+        assert_eq!(state(&known), Some((Status::Rebalancing, 4)));
         assert!(known.take_assignment(&"a".into(), &assignment(2, &[("other", 6701, 3)])));
-        assert_eq!(state(&known), Some(Status::Active));
+        assert_eq!(state(&known), Some((Status::Active, 5)));
+        // A server that lags behind.
+        assert!(!known.take_record(&record(Status::Inactive, 1, 3)));
+        assert_eq!(state(&known), Some((Status::Active, 5)));
+        // A Nimbus of before statuses were counted.
+        assert!(known.take_record(&record(Status::Inactive, 2, 0)));
+        assert_eq!(state(&known), Some((Status::Inactive, 0)));
+        let tuned = |version| {
+            let tuning = Tuning { version, ..Tuning::default() };
+            TopologyRecord { tuning, ..record(Status::Inactive, 2, 6) }
+        };
+        assert!(known.take_record(&tuned(3)) && !known.take_record(&tuned(2)));
+        assert_eq!(known.topology(&"a".into()).unwrap().tuning.version, 3);
         let mut new = Assignments::new("me".into(), [], 0);
-        new.take_record(&record(Status::Active, 2));
+        new.take_record(&record(Status::Active, 2, 1));
         assert_eq!(state(&new), None, "nothing is known of before");
     }
 

@@ -18,7 +18,6 @@ use nix::sys::signal::Signal;
 use storm_config::keys;
 use tokio::sync::oneshot;
 
-use crate::logs;
 use crate::process::ProcessId;
 
 /// Starts that wait for the thread; more are refused. The slots start one at a time.
@@ -39,7 +38,7 @@ pub(crate) struct Launch {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) directory: PathBuf,
     pub(crate) log: PathBuf,
-    pub(crate) log_limit: logs::Limit,
+    pub(crate) log_limit: storm_logs::Limit,
 }
 
 /// A process that was started.
@@ -110,7 +109,7 @@ fn start(launch: &Launch) -> Answer {
     if let Some(logs) = launch.log.parent() {
         std::fs::create_dir_all(logs)?;
     }
-    logs::rotate_closed(&launch.log, launch.log_limit)?;
+    storm_logs::rotate_closed(&launch.log, launch.log_limit)?;
     // Files and not pipes: they outlive this supervisor, and a broken pipe makes each `println!` panic.
     let log = OpenOptions::new().append(true).create(true).open(&launch.log)?;
     let log_start = log.metadata()?.len();
@@ -201,7 +200,7 @@ mod tests {
             ],
             directory: directory.path().join("a"),
             log: directory.path().join("logs/worker.log"),
-            log_limit: logs::Limit::default(),
+            log_limit: storm_logs::Limit::default(),
         };
         let spawner = Spawner::new().unwrap();
         let Started { mut child, process: started, .. } = spawner.spawn(launch.clone()).await.unwrap();

@@ -31,6 +31,9 @@ pub enum SupervisorError {
         /// What happened.
         source: io::Error,
     },
+    /// The port of its metrics.
+    #[error(transparent)]
+    Metrics(#[from] storm_exposition::ExpositionError),
     /// An option that makes no sense.
     #[error("{0}")]
     BadOption(String),

@@ -2,8 +2,12 @@
 //!
 //! As in Storm a script that ends with another code than 0 means an unhealthy machine, whatever it
 //! prints, and so does one that takes too long unless `storm.health.check.fail.on.timeouts` is false.
-//! Storm then kills all workers and its supervisor. Here an unhealthy machine gets no new work and says
-//! so; what runs is left running, and a person or Nimbus moves it.
+//! Storm then kills all workers and its supervisor. Here the workers end as well, but the supervisor stays,
+//! says why, and goes on checking: Nimbus moves the work to other machines, and gives this one work again
+//! when a check succeeds. What found no place elsewhere is started here then.
+//!
+//! Storm acts on the first failure. Here it is confirmed by a second run a little later: one script that
+//! stumbles over a busy moment is not worth all workers of a machine.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -34,8 +38,22 @@ pub struct HealthOptions {
     pub every: Duration,
 }
 
+/// Of how long it is between two checks, this part goes by before a failure is confirmed.
+const CONFIRM_AFTER: u32 = 10;
+
+/// As [`check`]; a failure of a machine that was healthy is confirmed.
+pub(crate) async fn check_twice(options: &HealthOptions, was_healthy: bool) -> String {
+    let problem = check(options).await;
+    if problem.is_empty() || !was_healthy {
+        return problem;
+    }
+    tracing::info!(problem, "a health check has failed: checking again");
+    tokio::time::sleep(options.every / CONFIRM_AFTER).await;
+    check(options).await
+}
+
 /// Runs all scripts, one after the other. What is wrong, in words; empty when nothing is.
-pub(crate) async fn check(options: &HealthOptions) -> String {
+async fn check(options: &HealthOptions) -> String {
     let mut scripts: Vec<PathBuf> = std::fs::read_dir(&options.directory)
         .into_iter()
         .flatten()

@@ -11,9 +11,11 @@
 //!
 //! ```text
 //! <storm.local.dir>/supervisor/state      what survives a restart; see `local_state`
+//!                  /supervisor/figures    <topology id>: what its workers here have counted; see `figures`
 //!                  /supervisor/blobs      binaries by digest; see `localizer`
 //!                  /supervisor/workers    <topology id>-<port>: a worker's directory, removed by the tombstone
 //!                  /workers-artifacts     <topology id>/<port>/worker.log; see `logs`
+//!                  /logs                  supervisor.log, written by whoever starts it
 //! ```
 //!
 //! A topology that is absent from ZooKeeper without a tombstone is left running, and `storm-rs health supervisor`
@@ -36,6 +38,8 @@ mod container;
 mod logs;
 mod slots;
 mod report;
+mod metrics;
+mod figures;
 mod health;
 pub mod machine;
 mod service;
@@ -45,8 +49,10 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use storm_cluster::{Cluster, SupervisorRecord};
+use storm_logs::LogsService;
 use storm_model::SupervisorId;
 use storm_rpc::client::{MAX_MESSAGE_BYTES, Token};
+use storm_rpc::v1::logs_server::LogsServer;
 use storm_rpc::v1::supervisor_server::SupervisorServer;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -55,16 +61,19 @@ use tokio_stream::wrappers::TcpListenerStream;
 
 pub use error::SupervisorError;
 pub use health::HealthOptions;
-pub use logs::{Keep as LogKeep, Limit as LogLimit};
+pub use logs::Keep as LogKeep;
 pub use options::Options;
+pub use storm_logs::Limit as LogLimit;
 
 use container::Spawner;
+use figures::Figures;
 use local_state::LocalState;
 use localizer::Localizer;
+use metrics::Shown;
 use peers::Peers;
 use report::Outbox;
 use service::Service;
-use slots::{MESSAGES, Parts, Slots};
+use slots::{MESSAGES, Message, Parts, Slots};
 
 /// What is left to others at the end (the session, open calls) may take so long.
 const CLOSE_WITHIN: Duration = Duration::from_millis(400);
@@ -98,7 +107,8 @@ impl Supervisor {
     pub async fn start(mut options: Options) -> Result<Supervisor, SupervisorError> {
         check(&options)?;
         // Workers have another current directory.
-        for path in [&mut options.local_dir, &mut options.artifacts_dir, &mut options.health.directory] {
+        let Options { local_dir, artifacts_dir, log_dir, health, .. } = &mut options;
+        for path in [local_dir, artifacts_dir, log_dir, &mut health.directory] {
             let absolute = std::path::absolute(&*path);
             *path = absolute.map_err(|source| SupervisorError::LocalDir { path: path.clone(), source })?;
         }
@@ -114,6 +124,10 @@ impl Supervisor {
         let unbound = |source| SupervisorError::Bind { address: address.clone(), source };
         let listener = TcpListener::bind(&address).await.map_err(unbound)?;
         let rpc_port = listener.local_addr().map_err(unbound)?.port();
+        let metrics = match &options.metrics {
+            Some(metrics) => metrics.bind(&options.bind).await?,
+            None => None,
+        };
         let cluster = Cluster::start(options.zookeeper.clone())?;
         let localizer = Localizer::open(home.join("blobs"), Arc::clone(&peers), Some(cluster.clone()));
         let localizer = Arc::new(localizer.map_err(broken)?);
@@ -121,6 +135,8 @@ impl Supervisor {
             cluster.register(&cluster.paths().supervisor(&id), &record(&options, &id, rpc_port));
 
         let outbox = Arc::new(Outbox::default());
+        let shown = Arc::new(Shown::new(&options.slots));
+        let figures = Arc::new(Figures::open(home.join("figures")).map_err(broken)?);
         let (messages, mut received) = mpsc::channel(MESSAGES);
         let slots = Slots::new(Parts {
             id: id.clone(),
@@ -131,17 +147,24 @@ impl Supervisor {
             peers: Arc::clone(&peers),
             spawner,
             outbox: Arc::clone(&outbox),
+            shown: Arc::clone(&shown),
+            figures: Arc::clone(&figures),
             messages: messages.clone(),
             options: options.clone(),
         });
         let mut slots = slots.await;
         let service = Service {
             secret: options.secret.clone(),
-            messages,
+            messages: messages.clone(),
             seen: slots.seen(),
             localizer,
             artifacts: options.artifacts_dir.clone(),
             next_line: Arc::new(AtomicU64::new(0)),
+        };
+        let logs = LogsService {
+            secret: options.secret.clone(),
+            workers_dir: Some(options.artifacts_dir.clone()),
+            daemon_dir: Some(options.log_dir.clone()),
         };
         tracing::info!(supervisor = %id, host = options.host, rpc_port, slots = ?options.slots, "supervisor started");
 
@@ -149,11 +172,15 @@ impl Supervisor {
         let name = id.clone();
         let task = tokio::spawn(async move {
             let (closing, closed) = oneshot::channel::<()>();
-            let serving = serve(service, listener, async move {
+            let serving = serve(service, logs, listener, async move {
                 closed.await.ok();
             });
-            let reporting = report::report_for_ever(&outbox, name.as_str(), &peers, options.report_every);
-            let checking = check_health(&outbox, &options.health);
+            let every = options.report_every;
+            let reporting =
+                report::report_for_ever(&outbox, name.as_str(), &peers, (&messages, &figures), every);
+            let keeping = figures.keep_for_ever(name.as_str(), &peers);
+            let checking = check_health(&outbox, &messages, &options.health);
+            let showing = metrics::serve(shown, metrics, cluster.state());
             let neighbours = cluster.clone();
             let following = peers.follow(&neighbours);
             let ending = async {
@@ -166,12 +193,14 @@ impl Supervisor {
                 // Their lines end with the slots.
                 drop(slots);
                 drop(received);
+                let last = Arc::clone(&figures);
+                tokio::task::spawn_blocking(move || last.write()).await.ok();
                 tokio::time::timeout(CLOSE_WITHIN, registration.remove()).await.ok();
                 tokio::time::timeout(CLOSE_WITHIN, cluster.close()).await.ok();
                 closing.send(()).ok();
             };
             let working = async {
-                tokio::join!(reporting, checking, following);
+                tokio::join!(reporting, keeping, checking, following, showing);
             };
             tokio::pin!(serving, ending, working);
             tokio::select! {
@@ -250,27 +279,39 @@ fn record(options: &Options, id: &SupervisorId, rpc_port: u16) -> SupervisorReco
     }
 }
 
-async fn serve(service: Service, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+async fn serve(
+    service: Service,
+    logs: LogsService,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) {
     let service = SupervisorServer::new(service)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let server = tonic::transport::Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(Duration::from_secs(5)))
-        .add_service(service);
+        .add_service(service)
+        .add_service(LogsServer::new(logs));
     let incoming = TcpListenerStream::new(listener);
     if let Err(error) = server.serve_with_incoming_shutdown(incoming, shutdown).await {
         tracing::error!(%error, "the service has ended");
     }
 }
 
-async fn check_health(outbox: &Outbox, options: &HealthOptions) {
+async fn check_health(outbox: &Outbox, slots: &mpsc::Sender<Message>, options: &HealthOptions) {
     loop {
-        let problem = health::check(options).await;
-        if !problem.is_empty() && outbox.unhealthy() != problem {
-            tracing::warn!(problem, "this machine gets no new work");
+        let was_healthy = outbox.unhealthy().is_empty();
+        let problem = health::check_twice(options, was_healthy).await;
+        let is_healthy = problem.is_empty();
+        if !is_healthy && outbox.unhealthy() != problem {
+            tracing::warn!(problem, "this machine is unhealthy: its workers end, and it gets no work");
         }
+        // Before the slots are told, so that Nimbus moves the work while the workers end.
         outbox.set_unhealthy(problem);
+        if is_healthy != was_healthy {
+            slots.send(Message::Checked { is_healthy }).await.ok();
+        }
         tokio::time::sleep(options.every).await;
     }
 }

@@ -1,18 +1,16 @@
-//! The output of workers: how its files are kept small, found and read.
+//! The output of workers: which logs are kept, how they are found and read line by line.
 //!
 //! A worker writes to `<artifacts>/<topology id>/<port>/worker.log`, opened for append. Older parts are
 //! `worker.log.1` (the newest) to `worker.log.3`. Before a start, when nobody has the file open, it is
-//! renamed. While a worker runs it is copied and then emptied: the worker goes on at the new end. What
-//! it writes between the last look at the copy and the cut, some microseconds, is lost; the
-//! alternative, a pipe, would tie the worker to this supervisor. Of a log that grew far beyond its limit
-//! from one look to the next only the end is copied.
+//! renamed. While a worker runs it is copied and then emptied: the worker goes on at the new end.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+use storm_logs::{Follower, Read, entries, is_of, port_of, worker_log};
 
 /// Bytes of a log that are read at once.
 const READ_AT_ONCE: u64 = 1 << 20;
@@ -23,75 +21,7 @@ const LAST_WORDS: u64 = 64 << 10;
 /// They are cut there.
 const LAST_WORDS_CHARS: usize = 300;
 
-/// When a log is rotated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// From this size on.
-    pub bytes: u64,
-    /// So many older parts are kept.
-    pub keep: u32,
-}
-
-impl Default for Limit {
-    /// 100 MB, and three older ones.
-    fn default() -> Limit {
-        Limit { bytes: 100 << 20, keep: 3 }
-    }
-}
-
-// === Rotation ===
-
-/// Rotates a log that nobody has open, if it is too large.
-///
-/// # Errors
-/// When files cannot be renamed.
-pub(crate) fn rotate_closed(log: &Path, limit: Limit) -> io::Result<()> {
-    if size_of(log) < limit.bytes {
-        return Ok(());
-    }
-    make_room(log, limit.keep)?;
-    if limit.keep == 0 { fs::remove_file(log) } else { fs::rename(log, numbered(log, 1)) }
-}
-
-/// Rotates a log that a worker writes to, if it is too large. Blocks while it copies.
-///
-/// # Errors
-/// When the files cannot be written. Then nothing is cut off.
-pub(crate) fn rotate_open(log: &Path, limit: Limit) -> io::Result<()> {
-    if size_of(log) < limit.bytes {
-        return Ok(());
-    }
-    if limit.keep > 0 {
-        make_room(log, limit.keep)?;
-        let mut source = File::open(log)?;
-        let mut copy = File::create(numbered(log, 1))?;
-        let size = source.metadata()?.len();
-        let start = if size > limit.bytes.saturating_mul(2) { size - limit.bytes } else { 0 };
-        source.seek(SeekFrom::Start(start))?;
-        // The second pass takes what came during the first, which takes long. Both are bounded, for a worker
-        // may write faster than it is copied.
-        for most in [size - start, limit.bytes] {
-            io::copy(&mut (&source).take(most), &mut copy)?;
-        }
-    }
-    OpenOptions::new().write(true).open(log)?.set_len(0)
-}
-
-fn make_room(log: &Path, keep: u32) -> io::Result<()> {
-    for older in (1..keep).rev() {
-        match fs::rename(numbered(log, older), numbered(log, older + 1)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn numbered(log: &Path, number: u32) -> PathBuf {
-    let mut name = log.as_os_str().to_owned();
-    name.push(format!(".{number}"));
-    name.into()
-}
+// === Keeping ===
 
 /// Which logs of former workers are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +40,7 @@ pub(crate) fn clean(artifacts: &Path, in_use: &BTreeSet<(String, u16)>, keep: Ke
     let mut total = 0;
     let mut unused = Vec::new();
     for id in entries(artifacts) {
-        for port in entries(&artifacts.join(&id)).filter_map(|name| name.parse::<u16>().ok()) {
+        for port in entries(&artifacts.join(&id)).filter_map(|name| port_of(&name)) {
             let directory = artifacts.join(&id).join(port.to_string());
             let files = entries(&directory).filter_map(|name| fs::metadata(directory.join(name)).ok());
             let (mut bytes, mut written) = (0, SystemTime::UNIX_EPOCH);
@@ -144,16 +74,7 @@ pub(crate) fn clean(artifacts: &Path, in_use: &BTreeSet<(String, u16)>, keep: Ke
     }
 }
 
-fn size_of(log: &Path) -> u64 {
-    fs::metadata(log).map_or(0, |metadata| metadata.len())
-}
-
 // === Finding ===
-
-/// Where a worker's log is.
-pub(crate) fn path(artifacts: &Path, topology: &str, port: u16) -> PathBuf {
-    artifacts.join(topology).join(port.to_string()).join("worker.log")
-}
 
 /// The logs of a topology, by name or id, and a port; empty and `None` stand for any. Of several
 /// topologies that had the same port (or the same name, one after the other) the one that was
@@ -161,8 +82,8 @@ pub(crate) fn path(artifacts: &Path, topology: &str, port: u16) -> PathBuf {
 pub(crate) fn find(artifacts: &Path, topology: &str, port: Option<u16>) -> Vec<(u16, PathBuf)> {
     let mut newest: std::collections::BTreeMap<u16, (SystemTime, PathBuf)> = Default::default();
     for directory in entries(artifacts).filter(|name| is_of(name, topology)) {
-        for port in entries(&artifacts.join(&directory)).filter_map(|name| name.parse::<u16>().ok()) {
-            let log = path(artifacts, &directory, port);
+        for port in entries(&artifacts.join(&directory)).filter_map(|name| port_of(&name)) {
+            let log = worker_log(artifacts, &directory, port);
             let Ok(written) = fs::metadata(&log).and_then(|metadata| metadata.modified()) else { continue };
             let entry = newest.entry(port).or_insert_with(|| (written, log.clone()));
             if written > entry.0 {
@@ -174,31 +95,12 @@ pub(crate) fn find(artifacts: &Path, topology: &str, port: Option<u16>) -> Vec<(
     wanted.map(|(port, (_, log))| (port, log)).collect()
 }
 
-fn entries(directory: &Path) -> impl Iterator<Item = String> {
-    fs::read_dir(directory)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-}
-
-/// Whether an id is, or is one of a topology of this name: `<name>-<submission>-<seconds>`.
-pub(crate) fn is_of(id: &str, name_or_id: &str) -> bool {
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let mut parts = id.rsplitn(3, '-');
-    let (seconds, submission, name) = (parts.next(), parts.next(), parts.next());
-    name_or_id.is_empty()
-        || id == name_or_id
-        || (name == Some(name_or_id) && seconds.is_some_and(is_number) && submission.is_some_and(is_number))
-}
-
 // === Reading ===
 
 /// The place up to which a log was read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Cursor {
-    inode: u64,
-    position: u64,
+    follower: Follower,
     /// The start of a line whose end has not come.
     rest: Vec<u8>,
 }
@@ -209,7 +111,6 @@ pub(crate) struct Cursor {
 /// When the log cannot be read.
 pub(crate) fn tail(log: &Path, count: usize, grep: &str) -> io::Result<(Vec<String>, Cursor)> {
     let file = File::open(log)?;
-    let inode = file.metadata()?.ino();
     let mut lines = std::collections::VecDeque::new();
     let mut reader = BufReader::new(file);
     // Without a text to look for only the end is of interest.
@@ -238,7 +139,8 @@ pub(crate) fn tail(log: &Path, count: usize, grep: &str) -> io::Result<(Vec<Stri
         });
     }
     let position = reader.stream_position()?;
-    Ok((lines.into(), Cursor { inode, position, rest }))
+    let follower = Follower::at(reader.into_inner(), log.to_owned(), position);
+    Ok((lines.into(), Cursor { follower, rest }))
 }
 
 /// The last line that says something, of what was written from `start` on: what a process said before
@@ -265,19 +167,14 @@ impl Cursor {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub(crate) fn read_on(&mut self, log: &Path, grep: &str) -> io::Result<Vec<String>> {
-        let mut file = match File::open(log) {
-            Ok(file) => file,
-            // It was renamed and is not there again.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let metadata = file.metadata()?;
-        if metadata.ino() != self.inode || metadata.len() < self.position {
-            *self = Cursor { inode: metadata.ino(), ..Cursor::default() };
+    pub(crate) fn read_on(&mut self, grep: &str) -> io::Result<Vec<String>> {
+        let end = self.follower.position();
+        let Read { offset, data, .. } = self.follower.read_on(READ_AT_ONCE)?;
+        if offset != end {
+            // The log has begun anew: the rest of that line will not come.
+            self.rest.clear();
         }
-        file.seek(SeekFrom::Start(self.position))?;
-        self.position += file.take(READ_AT_ONCE).read_to_end(&mut self.rest)? as u64;
+        self.rest.extend(data);
         let mut lines = Vec::new();
         while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.rest.drain(..=end).collect();
@@ -302,46 +199,16 @@ fn push_line(bytes: &[u8], grep: &str, take: impl FnOnce(String)) {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails where it is used")]
 
+    use std::fs::OpenOptions;
     use std::io::Write as _;
 
     use super::*;
 
     #[test]
-    fn an_open_log_is_emptied_and_its_writer_goes_on() {
-        let directory = tempfile::tempdir().unwrap();
-        let log = directory.path().join("worker.log");
-        let mut writer = OpenOptions::new().append(true).create(true).open(&log).unwrap();
-        let limit = Limit { bytes: 4, keep: 2 };
-        for text in ["first\n", "second\n", "third\n"] {
-            writer.write_all(text.as_bytes()).unwrap();
-            rotate_open(&log, limit).unwrap();
-        }
-        writer.write_all(b"x\n").unwrap();
-        rotate_open(&log, limit).unwrap();
-        let read = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
-        assert_eq!(read("worker.log"), "x\n");
-        assert_eq!(
-            (read("worker.log.1"), read("worker.log.2")),
-            ("third\n".to_owned(), "second\n".to_owned())
-        );
-        assert!(!directory.path().join("worker.log.3").exists());
-    }
-
-    #[test]
-    fn of_a_log_that_grew_far_too_large_the_end_is_kept() {
-        let directory = tempfile::tempdir().unwrap();
-        let log = directory.path().join("worker.log");
-        fs::write(&log, "0123456789".repeat(100)).unwrap();
-        rotate_open(&log, Limit { bytes: 20, keep: 2 }).unwrap();
-        assert_eq!(fs::read_to_string(numbered(&log, 1)).unwrap(), "01234567890123456789");
-        assert_eq!(size_of(&log), 0);
-    }
-
-    #[test]
     fn old_logs_go_by_age_and_by_size_but_none_that_is_in_use() {
         let directory = tempfile::tempdir().unwrap();
         let write = |id: &str, port: u16, bytes: usize, age_secs: u64| {
-            let log = path(directory.path(), id, port);
+            let log = worker_log(directory.path(), id, port);
             fs::create_dir_all(log.parent().unwrap()).unwrap();
             fs::write(&log, vec![b'x'; bytes]).unwrap();
             let written = SystemTime::now() - Duration::from_secs(age_secs);
@@ -374,17 +241,6 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_log_is_renamed() {
-        let directory = tempfile::tempdir().unwrap();
-        let log = directory.path().join("worker.log");
-        fs::write(&log, "0123456789").unwrap();
-        rotate_closed(&log, Limit { bytes: 11, keep: 3 }).unwrap();
-        assert!(log.exists());
-        rotate_closed(&log, Limit { bytes: 10, keep: 3 }).unwrap();
-        assert!(!log.exists() && numbered(&log, 1).exists());
-    }
-
-    #[test]
     fn the_tail_ends_with_whole_lines_and_goes_on() {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("worker.log");
@@ -393,11 +249,11 @@ mod tests {
         assert_eq!(lines, ["two", "three"]);
         let mut writer = OpenOptions::new().append(true).open(&log).unwrap();
         writer.write_all(b"ur\nfive\n").unwrap();
-        assert_eq!(cursor.read_on(&log, "").unwrap(), ["four", "five"]);
-        assert!(cursor.read_on(&log, "").unwrap().is_empty());
+        assert_eq!(cursor.read_on("").unwrap(), ["four", "five"]);
+        assert!(cursor.read_on("").unwrap().is_empty());
         writer.set_len(0).unwrap();
         writer.write_all(b"six\n").unwrap();
-        assert_eq!(cursor.read_on(&log, "").unwrap(), ["six"]);
+        assert_eq!(cursor.read_on("").unwrap(), ["six"]);
         assert_eq!(tail(&log, 5, "nothing").unwrap().0, [""; 0]);
     }
 
@@ -420,7 +276,7 @@ mod tests {
     fn logs_are_found_by_name_id_and_port() {
         let directory = tempfile::tempdir().unwrap();
         for (id, port) in [("words-1-10", 6700), ("words-1-10", 6701), ("more-words-2-11", 6702)] {
-            let log = path(directory.path(), id, port);
+            let log = worker_log(directory.path(), id, port);
             fs::create_dir_all(log.parent().unwrap()).unwrap();
             fs::write(log, "").unwrap();
         }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use storm_config::{Config, Origin};
+use storm_exposition::Listen;
+use storm_logs::Limit;
 use storm_model::ConfigMap;
 use storm_rpc::Secret;
 
 use crate::health::HealthOptions;
-use crate::logs::{Keep, Limit};
+use crate::logs::Keep;
 use crate::machine;
 
 /// So much of `logviewer.max.per.worker.logs.size.mb` one file may have: the log and three older parts.
@@ -19,6 +21,7 @@ const LOG_BYTES: u64 = 100 << 20;
 /// How often old logs are looked for, unless `logviewer.cleanup.interval.secs` says so. Only with that key they
 /// go by age.
 const CLEAN_LOGS_EVERY: Duration = Duration::from_secs(600);
+const METRICS_PORT: &str = "supervisor.metrics.port";
 /// As in Storm.
 const HEALTH_EVERY: Duration = Duration::from_secs(30);
 
@@ -31,12 +34,16 @@ pub struct Options {
     pub bind: String,
     /// Port of its service; 0 takes a free one.
     pub rpc_port: u16,
+    /// Where it shows its metrics and those of its workers: `supervisor.metrics.port`. None: nowhere.
+    pub metrics: Option<Listen>,
     /// Ports of the workers: one slot each.
     pub slots: Vec<u16>,
     /// Where it keeps everything: `storm.local.dir`.
     pub local_dir: PathBuf,
     /// Where the workers' logs are.
     pub artifacts_dir: PathBuf,
+    /// Where its own log is: `storm.log.dir`. Whoever starts it writes it there.
+    pub log_dir: PathBuf,
     /// How ZooKeeper is reached.
     pub zookeeper: storm_cluster::Options,
     /// Where the Nimbuses are, as `host:port`.
@@ -108,8 +115,14 @@ impl Options {
             host,
             bind,
             rpc_port: port("supervisor.thrift.port"),
+            metrics: Some(port(METRICS_PORT)).filter(|port| *port > 0).map(|port| Listen {
+                port,
+                is_asked_for: !matches!(config.origin(METRICS_PORT), None | Some(Origin::Default)),
+                key: METRICS_PORT,
+            }),
             slots: slots.into_iter().filter_map(|port| u16::try_from(port).ok()).collect(),
             artifacts_dir: local_dir.join(text("storm.workers.artifacts.dir")),
+            log_dir: local_dir.join(text("storm.log.dir")),
             zookeeper,
             nimbus_addresses: config.get_strs("nimbus.seeds").into_iter().map(nimbus_address).collect(),
             secret: Secret::none(),
@@ -159,9 +172,17 @@ mod tests {
     fn the_defaults_are_those_of_the_table() {
         let options = Options::from_config(&Config::defaults());
         assert_eq!((options.rpc_port, options.slots.len()), (6628, 4));
+        let usual = Listen { port: 9628, is_asked_for: false, key: METRICS_PORT };
+        assert_eq!(options.metrics, Some(usual.clone()));
+        for (port, wanted) in [("9628", Some(Listen { is_asked_for: true, ..usual })), ("0", None)] {
+            let mut config = Config::defaults();
+            config.layer_arguments([format!("{METRICS_PORT}={port}")]).unwrap();
+            assert_eq!(Options::from_config(&config).metrics, wanted);
+        }
         assert_eq!(options.nimbus_addresses, ["localhost:6627"]);
         assert_eq!(options.silence_timeout, Duration::from_secs(5));
         assert_eq!(options.artifacts_dir, PathBuf::from("storm-local/workers-artifacts"));
+        assert_eq!(options.log_dir, PathBuf::from("storm-local/logs"));
         assert!(options.cluster_config.is_empty() && options.meta.is_empty());
         assert_eq!((options.log_keep.bytes, options.log_keep.age), (4096 << 20, None));
     }

@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use storm_rpc::v1::{ErrorReport, SlotReport, SupervisorReport, WorkerReport};
+use storm_rpc::v1::{ErrorReport, SlotReport, SupervisorReply, SupervisorReport, WorkerReport};
 use storm_rpc::{CallError, Nimbuses};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
+use crate::figures::Figures;
 use crate::peers::Peers;
+use crate::slots::Message;
 
 /// Lives whose reports wait.
 const LIVES: usize = 256;
@@ -153,19 +155,31 @@ impl Outbox {
     }
 }
 
-/// Tells Nimbus, for ever: every `every`, and at once when the outbox hurries.
-pub(crate) async fn report_for_ever(outbox: &Outbox, id: &str, peers: &Peers, mut every: Duration) {
+/// Tells Nimbus, for ever: every `every`, and at once when the outbox hurries. What Nimbus asks in return goes
+/// to the slots, and to the figures that are kept.
+pub(crate) async fn report_for_ever(
+    outbox: &Outbox,
+    id: &str,
+    peers: &Peers,
+    (slots, figures): (&mpsc::Sender<Message>, &Figures),
+    mut every: Duration,
+) {
     let started = Instant::now();
     let (mut listener, mut was_heard) = (String::new(), true);
     loop {
         let report = outbox.take(id, started.elapsed());
         match tell(&report, &peers.nimbuses(), &mut listener).await {
-            Ok(asked) => {
+            Ok(SupervisorReply { report_every_ms, rounds, wants_figures }) => {
+                figures.set_wanted(wants_figures);
                 if !std::mem::replace(&mut was_heard, true) {
                     tracing::info!("a Nimbus takes reports again");
                 }
-                if asked > 0 {
-                    every = Duration::from_millis(asked.into());
+                if report_every_ms > 0 {
+                    every = Duration::from_millis(report_every_ms.into());
+                }
+                if !rounds.is_empty() {
+                    // When the slots are too busy, the next reply says it again.
+                    slots.try_send(Message::Asked { rounds }).ok();
                 }
             }
             Err(error) => {
@@ -189,7 +203,7 @@ async fn tell(
     report: &SupervisorReport,
     nimbuses: &[Nimbuses],
     listener: &mut String,
-) -> Result<u32, CallError> {
+) -> Result<SupervisorReply, CallError> {
     let mut last = CallError::other("no Nimbus is configured");
     let first = nimbuses.iter().position(|nimbus| nimbus.addresses() == [listener.as_str()]).unwrap_or(0);
     for at in (first..nimbuses.len()).chain(0..first) {
@@ -198,7 +212,7 @@ async fn tell(
         match tokio::time::timeout(ANSWER_WITHIN, nimbus.report_supervisor(report)).await {
             Ok(Ok(reply)) => {
                 *listener = addresses;
-                return Ok(reply.report_every_ms);
+                return Ok(reply);
             }
             Ok(Err(error)) => last = error,
             Err(_) => last = CallError::other(format!("no answer from {addresses}")),

@@ -154,7 +154,7 @@ impl Supervisor for Service {
                 let slot = seen
                     .slots
                     .get(port)
-                    .filter(|slot| logs::is_of(slot.topology.as_str(), &request.topology));
+                    .filter(|slot| storm_logs::is_of(slot.topology.as_str(), &request.topology));
                 slot.is_some_and(|slot| slot.components.iter().any(|c| *c == *request.component))
             });
         }
@@ -239,10 +239,10 @@ impl LogReader {
         let (lines, mut cursor) = blocking(move || logs::tail(&log, tail, &grep)).await?;
         let mut is_read = self.send(lines).await;
         while self.follow && is_read {
-            let (log, grep) = (self.log.clone(), self.grep.clone());
+            let grep = self.grep.clone();
             let lines;
             (lines, cursor) = blocking(move || {
-                let lines = cursor.read_on(&log, &grep)?;
+                let lines = cursor.read_on(&grep)?;
                 Ok((lines, cursor))
             })
             .await?;

@@ -134,6 +134,8 @@ pub enum Event {
     RestartAsked,
     /// This supervisor ends and takes its workers along.
     Closed,
+    /// The machine is unhealthy, or well again: until then nothing runs here, whatever is assigned.
+    Barred(bool),
     /// Time has passed.
     Ticked,
 }
@@ -288,6 +290,7 @@ pub struct Slot {
     failures_in_a_row: u32,
     problem: String,
     is_closed: bool,
+    is_barred: bool,
     last_step: Time,
 }
 
@@ -313,6 +316,7 @@ impl Slot {
             failures_in_a_row: 0,
             problem: String::new(),
             is_closed: false,
+            is_barred: false,
             last_step: now,
         }
     }
@@ -464,6 +468,7 @@ impl Slot {
                 _ => {}
             },
             Event::Closed => self.is_closed = true,
+            Event::Barred(is_barred) => self.is_barred = is_barred,
             Event::Ticked => {}
         }
     }
@@ -486,7 +491,7 @@ impl Slot {
     fn blob_ready(&mut self, now: Time, digest: &str, effects: &mut Vec<Effect>) {
         let State::Localizing { .. } = self.state else { return };
         let Some(work) = self.kept.wanted.clone().filter(|work| work.digest == digest) else { return };
-        if self.is_closed {
+        if self.is_closed || self.is_barred {
             return;
         }
         let tenant = Tenant { restarts: self.count_start(&work), work, process: None, has_attached: false };
@@ -603,7 +608,7 @@ impl Slot {
 
     /// Goes on until nothing more follows from what is known and what time it is.
     fn settle(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        let wanted = self.kept.wanted.as_ref().filter(|_| !self.is_closed);
+        let wanted = self.kept.wanted.as_ref().filter(|_| !self.is_closed && !self.is_barred);
         match &self.state {
             State::Empty => {
                 if let Some(work) = wanted {
@@ -649,6 +654,8 @@ impl Slot {
         let wanted = self.kept.wanted.as_ref();
         if self.is_closed {
             self.begin_stop(now, "its supervisor ends", effects);
+        } else if self.is_barred {
+            self.begin_stop(now, "its machine is unhealthy", effects);
         } else if !wanted.is_some_and(|wanted| wanted.is_same(&tenant.work)) {
             self.begin_stop(now, "its assignment has changed", effects);
         } else if let Some(failure) = late {

@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use storm_cluster::Cluster;
-use storm_model::{SupervisorId, Time, WorkerSlot};
+use storm_model::{SupervisorId, Time, TopologyId, WorkerSlot};
 use storm_rpc::launch::{WORKER_FILE_VARIABLE, WorkerFile};
-use storm_rpc::v1::{self, BlobRef, RestartedWorker, WorkerReport, WorkerState};
+use storm_rpc::v1::{self, BlobRef, DrainRound, RestartedWorker, WorkerReport, WorkerState};
 use storm_rpc::{CallError, ErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -27,8 +27,10 @@ use tokio::time::Instant;
 
 use crate::assignments::Assignments;
 use crate::container::Spawner;
+use crate::figures::Figures;
 use crate::local_state::{Broken, LocalState};
 use crate::localizer::Localizer;
+use crate::metrics::Shown;
 use crate::options::Options;
 use crate::peers::Peers;
 use crate::process::{self, ProcessId};
@@ -74,6 +76,14 @@ pub(crate) enum Message {
     Detached {
         line: u64,
     },
+    /// Nimbus asks workers whether nothing is on its way.
+    Asked {
+        rounds: Vec<DrainRound>,
+    },
+    /// The machine is healthy, or not.
+    Checked {
+        is_healthy: bool,
+    },
     RestartAsked {
         port: u16,
         answer: oneshot::Sender<Result<RestartedWorker, CallError>>,
@@ -92,6 +102,8 @@ pub(crate) struct Parts {
     pub(crate) peers: Arc<Peers>,
     pub(crate) spawner: Spawner,
     pub(crate) outbox: Arc<Outbox>,
+    pub(crate) shown: Arc<Shown>,
+    pub(crate) figures: Arc<Figures>,
     pub(crate) messages: mpsc::Sender<Message>,
 }
 
@@ -372,6 +384,15 @@ impl Slots {
             Message::Detached { line } => {
                 self.lines.remove(&line);
             }
+            Message::Asked { rounds } => self.lines.retain(|_, line| {
+                let round = rounds.iter().find(|round| line.life.topology == *round.topology_id);
+                round.is_none_or(|round| line.ask(round.round))
+            }),
+            Message::Checked { is_healthy } => {
+                for port in self.ports() {
+                    self.step(port, Event::Barred(!is_healthy)).await;
+                }
+            }
             Message::RestartAsked { port, answer } => {
                 answer.send(self.restart(port).await).ok();
             }
@@ -419,7 +440,7 @@ impl Slots {
         let standing = WorkerReport {
             state: report.state,
             assignment_version: report.assignment_version,
-            is_quiet: report.is_quiet,
+            quiet_look: report.quiet_look,
             is_active: report.is_active,
             is_done: report.is_done,
             missing_peers: report.missing_peers.clone(),
@@ -428,6 +449,11 @@ impl Slots {
         let stands = (life.clone(), standing);
         let is_news = !report.errors.is_empty() || self.reported.get(&port) != Some(&stands);
         self.reported.insert(port, stands);
+        // Of one that is killed for good nobody asks any more.
+        if !self.assignments.is_removed(&life.topology) {
+            self.parts.figures.put(&life, port, report.uptime_ms, &report.figures);
+        }
+        self.parts.shown.reported(self.name_of(&life.topology), &report);
         self.parts.outbox.put(report);
         self.step(port, Event::Heard { life }).await;
         if is_news {
@@ -533,7 +559,12 @@ impl Slots {
             state: WorkerState::BackingOff.into(),
             ..WorkerReport::default()
         };
+        self.parts.shown.failed(&last.topology_id, self.name_of(&life.topology), &error);
         self.parts.outbox.put_error(last, error);
+    }
+
+    fn name_of<'a>(&'a self, id: &'a TopologyId) -> &'a str {
+        self.assignments.topology(id).map_or(id.as_str(), |topology| &topology.name)
     }
 
     async fn save(&self, port: u16) -> io::Result<()> {

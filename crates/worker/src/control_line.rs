@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use storm_model::{Assignment, TopologyId};
+use storm_model::{Assignment, TopologyId, Tuning};
 use storm_rpc::client::{self, Line, MAX_MESSAGE_BYTES, Token};
 use storm_rpc::convert;
 use storm_rpc::v1::supervisor_client::SupervisorClient;
@@ -42,8 +42,6 @@ const END_WAIT: Duration = Duration::from_secs(3);
 const ERRORS: usize = 200;
 /// What was sent so shortly before a line broke may not have arrived: it is sent again. Who has it knows it.
 const UNSURE: Duration = Duration::from_secs(5);
-/// A look at what is on its way that is older says nothing.
-const STALE: Duration = Duration::from_millis(500);
 
 /// Where the line leads.
 pub(crate) struct Ends {
@@ -53,7 +51,10 @@ pub(crate) struct Ends {
     pub(crate) token: String,
 }
 
-/// What is to be reported.
+/// Wakes the worker's loop.
+type Wake = Box<dyn Fn() + Send>;
+
+/// What is to be reported, and what is asked for.
 pub(crate) struct Outgoing {
     state: Mutex<State>,
     has_news: Notify,
@@ -63,12 +64,15 @@ pub(crate) struct Outgoing {
 
 struct State {
     report: WorkerReport,
-    /// When the report was brought up to date.
-    updated: Instant,
+    /// The round of a drain that was asked last, and who is to hear of it.
+    round: Option<u64>,
+    wake: Option<Wake>,
     errors: VecDeque<ErrorReport>,
     /// Errors that were sent on the line, and when.
     sent: VecDeque<(Instant, ErrorReport)>,
     started: Instant,
+    /// The newest state that anybody has told.
+    state_version: u64,
     is_ended: bool,
 }
 
@@ -88,8 +92,6 @@ impl State {
         let uptime = now.saturating_duration_since(self.started).as_millis();
         WorkerReport {
             uptime_ms: u64::try_from(uptime).unwrap_or(u64::MAX),
-            // Quiet is a matter of the moment; who has not looked for long does not know.
-            is_quiet: self.report.is_quiet && now.saturating_duration_since(self.updated) < STALE,
             figures: Default::default(),
             ..self.report.clone()
         }
@@ -101,10 +103,12 @@ impl Outgoing {
         let now = Instant::now();
         let state = State {
             report,
-            updated: now,
+            round: None,
+            wake: None,
             errors: VecDeque::new(),
             sent: VecDeque::new(),
             started: now,
+            state_version: 0,
             is_ended: false,
         };
         Outgoing {
@@ -115,11 +119,20 @@ impl Outgoing {
         }
     }
 
+    /// Takes note of a state's version. Whether it is as new as any before: a supervisor that cannot reach
+    /// ZooKeeper tells what it knew when it could, and Nimbus may have told more since. One without a
+    /// version counts.
+    fn is_newest_state(&self, version: u64) -> bool {
+        let mut state = self.lock();
+        let is_newest = version == 0 || version >= state.state_version;
+        state.state_version = state.state_version.max(version);
+        is_newest
+    }
+
     /// How the worker is now. At once: it is sent now, else with the next one.
     pub(crate) fn update(&self, at_once: bool, change: impl FnOnce(&mut WorkerReport)) {
         let mut state = self.lock();
         change(&mut state.report);
-        state.updated = Instant::now();
         drop(state);
         if at_once {
             self.has_news.notify_one();
@@ -134,6 +147,28 @@ impl Outgoing {
         state.errors.push_back(error);
         drop(state);
         self.has_news.notify_one();
+    }
+
+    /// From now on this is called when another round is asked.
+    pub(crate) fn wake_by(&self, wake: impl Fn() + Send + 'static) {
+        let mut state = self.lock();
+        wake();
+        state.wake = Some(Box::new(wake));
+    }
+
+    /// Nimbus asks whether nothing is on its way.
+    fn ask_look(&self, round: u64) {
+        let mut state = self.lock();
+        if state.round.replace(round) != Some(round)
+            && let Some(wake) = &state.wake
+        {
+            wake();
+        }
+    }
+
+    /// The round that was asked last.
+    pub(crate) fn round(&self) -> Option<u64> {
+        self.lock().round
     }
 
     /// The newest assignment is wanted, from whoever has it.
@@ -327,7 +362,7 @@ async fn attached(
         tokio::select! {
             order = orders.message() => {
                 match order {
-                    Ok(Some(order)) => obey(order, ends, mailbox),
+                    Ok(Some(order)) => obey(order, ends, outgoing, mailbox),
                     Ok(None) => return Err(lost("it has closed the line")),
                     Err(status) => return Err(lost(status.message())),
                 }
@@ -340,7 +375,7 @@ async fn attached(
         let room = tokio::select! {
             room = tokio::time::timeout(DEADLINE, sender.clone().reserve_owned()) => room,
             // Nobody takes reports from a line that has broken.
-            order = until_broken(&mut orders, ends, mailbox) => return Err(order),
+            order = until_broken(&mut orders, ends, outgoing, mailbox) => return Err(order),
         };
         match room {
             // Only now, so that it is new when it goes.
@@ -362,10 +397,15 @@ async fn attached(
 }
 
 /// Obeys until the line breaks.
-async fn until_broken(orders: &mut tonic::Streaming<WorkerOrder>, ends: &Ends, mailbox: &Mailbox) -> Lost {
+async fn until_broken(
+    orders: &mut tonic::Streaming<WorkerOrder>,
+    ends: &Ends,
+    outgoing: &Outgoing,
+    mailbox: &Mailbox,
+) -> Lost {
     loop {
         match orders.message().await {
-            Ok(Some(order)) => obey(order, ends, mailbox),
+            Ok(Some(order)) => obey(order, ends, outgoing, mailbox),
             Ok(None) => return Lost("it has closed the line".to_owned()),
             Err(status) => return Lost(status.message().to_owned()),
         }
@@ -406,13 +446,20 @@ async fn ask_nimbus(
         };
         let why = match tokio::time::timeout(DEADLINE, call).await {
             Ok(Ok(reply)) => {
-                let v1::WorkerReportReply { assignment, state } = reply.into_inner();
+                let v1::WorkerReportReply { assignment, state, round, state_version, tuning } =
+                    reply.into_inner();
+                if round != 0 {
+                    outgoing.ask_look(round);
+                }
                 if let Some(assignment) = assignment {
                     post_assignment(assignment, ends, mailbox);
                 }
+                if let Some(tuning) = tuning {
+                    post_tuning(tuning, mailbox);
+                }
                 // Of two who tell the state the one who tells every change has the last word.
                 if away.is_away() {
-                    post_state(state, mailbox);
+                    post_state(state, state_version, outgoing, mailbox);
                 }
                 return;
             }
@@ -425,14 +472,17 @@ async fn ask_nimbus(
     }
 }
 
-fn obey(order: WorkerOrder, ends: &Ends, mailbox: &Mailbox) {
+fn obey(order: WorkerOrder, ends: &Ends, outgoing: &Outgoing, mailbox: &Mailbox) {
+    let version = order.state_version;
     match order.order {
         Some(worker_order::Order::Assignment(assignment)) => post_assignment(assignment, ends, mailbox),
-        Some(worker_order::Order::State(state)) => post_state(state, mailbox),
+        Some(worker_order::Order::State(state)) => post_state(state, version, outgoing, mailbox),
         Some(worker_order::Order::Stop(stop)) => {
             let within = Duration::from_secs(stop.within_secs.into());
             mailbox.post(News::Stop { within, reason: stop.reason });
         }
+        Some(worker_order::Order::Look(round)) => outgoing.ask_look(round),
+        Some(worker_order::Order::Tuning(tuning)) => post_tuning(tuning, mailbox),
         None => tracing::warn!("an order of a kind that this worker does not know"),
     }
 }
@@ -447,8 +497,19 @@ fn post_assignment(assignment: v1::Assignment, ends: &Ends, mailbox: &Mailbox) {
     }
 }
 
-fn post_state(state: i32, mailbox: &Mailbox) {
+/// Its version tells which is the newest, whoever brings it.
+fn post_tuning(tuning: v1::Tuning, mailbox: &Mailbox) {
+    match Tuning::try_from(tuning) {
+        Ok(tuning) => mailbox.post(News::Tuning(tuning)),
+        Err(error) => tracing::warn!(%error, "levels that cannot be read; keeping the former ones"),
+    }
+}
+
+fn post_state(state: i32, version: u64, outgoing: &Outgoing, mailbox: &Mailbox) {
     match convert::status_of(state) {
+        Ok(state) if !outgoing.is_newest_state(version) => {
+            tracing::info!(%state, version, "an older state than the one that was told already");
+        }
         Ok(state) => mailbox.post(News::State(state)),
         Err(error) => tracing::debug!(%error, "the state of the topology is not known"),
     }

@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use storm_messaging::{PeerEvent, Refusal};
-use storm_model::{Assignment, Status, WorkerSlot};
+use storm_model::{Assignment, Status, Tuning, WorkerSlot};
 
 use crate::carrier::Standing;
 
@@ -16,6 +16,8 @@ pub(crate) enum News {
     Assignment(Assignment),
     /// What the topology is meant to do.
     State(Status),
+    /// What was changed of the topology since it was submitted.
+    Tuning(Tuning),
     /// End in good order, within this time.
     Stop { within: Duration, reason: String },
     /// Something happened on the line to a peer; `line` tells former lines from the present one.

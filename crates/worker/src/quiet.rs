@@ -1,44 +1,48 @@
-//! When a worker says that nothing is on its way in it. Pure.
+//! What a worker answers when Nimbus asks whether nothing is on its way. Pure.
 //!
-//! What it says is compared with what other workers say, who looked at other times: rows between two workers
-//! are in nobody's sight but in the sums of what was sent and received. A look is worth something only
-//! when both numbers are those of the very moment at which nothing was on its way here, and two workers
-//! are only known to have been quiet at the same time when each was so for longer than it takes to tell.
+//! Nimbus asks in rounds. A round is answered by a look that is made after it was asked, and as soon as one
+//! finds that nothing is on its way here, with the rows that were handed to peers and taken from them by that very
+//! moment: rows between two workers are in nobody's sight but in the sums over all of them.
 
-use std::time::{Duration, Instant};
-
-/// How long it has to have been so.
-const HOLD: Duration = Duration::from_millis(100);
+use storm_rpc::v1::QuietLook;
 
 /// Rows that were handed to peers, and taken from them.
 pub(crate) type Rows = (u64, u64);
 
-/// Watches the end of a worker's activity.
+/// The rounds of a worker's life.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Quiet {
-    since: Option<(Instant, Rows)>,
+pub(crate) struct Rounds {
+    /// The last one that was answered.
+    answered: Option<u64>,
 }
 
-impl Quiet {
-    /// A look: whether everything was processed, and the rows that were counted before that was asked and
-    /// after it. Whether the worker has been quiet for long enough.
-    pub(crate) fn look(&mut self, now: Instant, is_complete: bool, before: Rows, after: Rows) -> bool {
-        if !is_complete || before != after {
-            self.since = None;
-            return false;
-        }
-        match self.since {
-            Some((since, rows)) if rows == after => now.duration_since(since) >= HOLD,
-            _ => {
-                self.since = Some((now, after));
-                false
-            }
-        }
+impl Rounds {
+    /// The round that waits for an answer, of what was asked last.
+    pub(crate) fn open(&self, asked: Option<u64>) -> Option<u64> {
+        asked.filter(|round| self.answered != Some(*round))
     }
 
-    /// Something is to happen: what was seen does not count any more.
+    /// A look that was made for a round: whether everything was processed, and the rows that were counted before
+    /// that was asked and after it. The answer, if it is one.
+    pub(crate) fn look(
+        &mut self,
+        round: u64,
+        is_complete: bool,
+        before: Rows,
+        after: Rows,
+    ) -> Option<QuietLook> {
+        // Else there may have been no moment with both.
+        if !is_complete || before != after {
+            return None;
+        }
+        self.answered = Some(round);
+        let (rows_sent, rows_received) = after;
+        Some(QuietLook { round, rows_sent, rows_received })
+    }
+
+    /// What was answered was said under other conditions: it is answered again.
     pub(crate) fn forget(&mut self) {
-        self.since = None;
+        self.answered = None;
     }
 }
 
@@ -46,38 +50,33 @@ impl Quiet {
 mod tests {
     use super::*;
 
-    /// Looks at these milliseconds; the rows stay as they are during a look.
-    fn looks(looks: &[(u64, bool, Rows)]) -> Vec<bool> {
-        let (start, mut quiet) = (Instant::now(), Quiet::default());
-        let mut look =
-            |&(at, is_complete, rows)| quiet.look(start + Duration::from_millis(at), is_complete, rows, rows);
-        looks.iter().map(&mut look).collect()
+    #[test]
+    fn a_round_is_answered_once_it_is_quiet_and_not_twice() {
+        let (mut rounds, rows) = (Rounds::default(), (3, 4));
+        assert_eq!(rounds.open(None), None);
+        assert_eq!(rounds.open(Some(7)), Some(7));
+        assert_eq!(rounds.look(7, false, rows, rows), None);
+        assert_eq!(rounds.open(Some(7)), Some(7));
+        let answer = QuietLook { round: 7, rows_sent: 3, rows_received: 4 };
+        assert_eq!(rounds.look(7, true, rows, rows), Some(answer));
+        assert_eq!(rounds.open(Some(7)), None);
+        assert_eq!(rounds.open(Some(8)), Some(8));
     }
 
     #[test]
-    fn it_has_to_be_so_for_a_while() {
-        let rows = (3, 4);
-        assert_eq!(looks(&[(0, true, rows), (50, true, rows), (100, true, rows)]), [false, false, true]);
-        assert_eq!(looks(&[(0, true, rows), (50, false, rows), (100, true, rows)]), [false; 3]);
+    fn a_row_that_comes_or_goes_during_the_look_was_not_looked_at() {
+        let mut rounds = Rounds::default();
+        for after in [(0, 1), (1, 0)] {
+            assert_eq!(rounds.look(1, true, (0, 0), after), None);
+        }
+        assert_eq!(rounds.open(Some(1)), Some(1));
     }
 
     #[test]
-    fn rows_that_came_or_went_begin_it_anew() {
-        assert_eq!(looks(&[(0, true, (3, 4)), (100, true, (3, 5)), (150, true, (3, 5))]), [false; 3]);
-        assert_eq!(
-            looks(&[(0, true, (3, 4)), (100, true, (4, 4)), (200, true, (4, 4))]),
-            [false, false, true]
-        );
-    }
-
-    #[test]
-    fn a_row_that_comes_during_the_look_was_not_looked_at() {
-        let (now, mut quiet) = (Instant::now(), Quiet::default());
-        assert!(!quiet.look(now, true, (0, 0), (0, 0)));
-        assert!(!quiet.look(now + HOLD, true, (0, 0), (0, 1)));
-        assert!(!quiet.look(now + HOLD * 2, true, (0, 1), (0, 1)));
-        assert!(quiet.look(now + HOLD * 3, true, (0, 1), (0, 1)));
-        quiet.forget();
-        assert!(!quiet.look(now + HOLD * 4, true, (0, 1), (0, 1)));
+    fn what_was_said_under_another_assignment_is_said_again() {
+        let mut rounds = Rounds::default();
+        assert!(rounds.look(1, true, (0, 0), (0, 0)).is_some());
+        rounds.forget();
+        assert_eq!(rounds.open(Some(1)), Some(1));
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use storm_engine::gateway::Gateway;
 use storm_engine::{Options, Run, RunError, Settings};
@@ -13,6 +13,8 @@ use storm_topology::Topology;
 
 use crate::life::{Life, Part};
 use crate::mailbox::{Mailbox, News};
+use crate::reporting::millis;
+use crate::tuning::Tuner;
 use crate::worker::WorkerError;
 
 /// How long a former worker may still hold the port.
@@ -26,6 +28,7 @@ pub(crate) struct Start<'a> {
     mailbox: &'a Arc<Mailbox>,
     assignment: Option<Assignment>,
     state: Option<Status>,
+    tuner: Tuner,
     /// It is not to go on beyond this moment.
     until: Option<Instant>,
 }
@@ -46,8 +49,8 @@ pub(crate) enum Making {
 }
 
 impl<'a> Start<'a> {
-    pub(crate) fn new(life: &'a Life, mailbox: &'a Arc<Mailbox>) -> Start<'a> {
-        Start { life, mailbox, assignment: None, state: None, until: None }
+    pub(crate) fn new(life: &'a Life, mailbox: &'a Arc<Mailbox>, tuner: Tuner) -> Start<'a> {
+        Start { life, mailbox, assignment: None, state: None, tuner, until: None }
     }
 
     /// The newest assignment, and what the topology is meant to do.
@@ -55,10 +58,30 @@ impl<'a> Start<'a> {
         Some((self.assignment.as_ref()?, self.state?))
     }
 
+    /// All that it has been told: the newest assignment, what the topology is meant to do, and what was changed
+    /// of it.
+    pub(crate) fn into_known(self) -> (Option<(Assignment, Status)>, Tuner) {
+        (self.assignment.zip(self.state), self.tuner)
+    }
+
+    /// Waits for the next news, at most until then.
+    fn wait(&mut self, until: Option<Instant>) -> Option<News> {
+        loop {
+            let now_ms = millis(SystemTime::now());
+            self.tuner.look(now_ms);
+            let tuned = self.tuner.wait(now_ms).map(|wait| Instant::now() + wait);
+            let soonest = until.into_iter().chain(tuned).min();
+            let news = self.mailbox.wait(soonest);
+            if news.is_some() || until.is_some_and(|until| Instant::now() >= until) {
+                return news;
+            }
+        }
+    }
+
     /// Waits for the first assignment and what the topology is meant to do. False when it is to stop.
     pub(crate) fn await_assignment(&mut self) -> bool {
         while self.known().is_none() && self.until.is_none() {
-            if let Some(news) = self.mailbox.wait(None) {
+            if let Some(news) = self.wait(None) {
                 self.hear(news);
             }
         }
@@ -73,7 +96,7 @@ impl<'a> Start<'a> {
                 Ok(listener) => return Ok(Some(listener)),
                 // A former worker may be about to end.
                 Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && Instant::now() < deadline => {
-                    if let Some(news) = self.mailbox.wait(Some(Instant::now() + PORT_RETRY)) {
+                    if let Some(news) = self.wait(Some(Instant::now() + PORT_RETRY)) {
                         self.hear(news);
                     }
                 }
@@ -100,7 +123,7 @@ impl<'a> Start<'a> {
         });
         maker.map_err(WorkerError::Maker)?;
         loop {
-            match self.mailbox.wait(self.until) {
+            match self.wait(self.until) {
                 Some(News::Made) => {
                     let made = match made.recv() {
                         Ok(made) => made?,
@@ -138,6 +161,9 @@ impl<'a> Start<'a> {
                 self.assignment = Some(new);
             }
             News::State(new) => self.state = Some(new),
+            News::Tuning(new) => {
+                self.tuner.take(new, millis(SystemTime::now()));
+            }
             News::Stop { within, reason } => {
                 tracing::info!(reason, "told to stop during the start");
                 self.stop(within);

@@ -9,6 +9,7 @@ use rand::TryRngCore;
 use rand::rngs::OsRng;
 use storm_engine::{ErrorKind, Event, Options, Run, RunError, Settings};
 use storm_figures::Snapshot;
+use storm_logs::Limit;
 use storm_messaging::{Identity, Key, Refusal};
 use storm_model::tasks::{TaskTable, executors};
 use storm_model::{Assignment, ExecutorId, Status, WorkerSlot};
@@ -17,19 +18,21 @@ use storm_rpc::v1::{self, WorkerState};
 use storm_topology::{FailCause, Resources, Topology, WorkerHook, WorkerInfo};
 
 use crate::control_line::{ControlLine, Ends, Outgoing};
+use crate::events_log::EventsLog;
 use crate::gate::{Doorkeeper, slot_text};
 use crate::life::{Life, Order, Part, are_known};
 use crate::mailbox::{Mailbox, News};
 use crate::peers::Peers;
-use crate::quiet::Quiet;
+use crate::quiet::Rounds;
 use crate::reporting;
 use crate::start::{Made, Making, Start};
 use crate::stuck::Stuck;
+use crate::tuning::{Loggers, Tuner};
 
 /// Time between two sets of figures.
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 /// How often to look whether everything is processed, while it is waited for.
-const QUIET_EVERY: Duration = Duration::from_millis(50);
+const QUIET_EVERY: Duration = Duration::from_millis(10);
 /// How long a snapshot waits for executors that are busy in user code.
 const SNAPSHOT_WAIT: Duration = Duration::from_millis(200);
 /// How long `close` and `cleanup` of tasks may take beyond the time that was given for the end.
@@ -75,6 +78,14 @@ pub enum WorkerError {
     Signal(#[from] ctrlc::Error),
 }
 
+/// What a worker has of the process that it runs in.
+pub struct Process {
+    /// What the process logs with.
+    pub loggers: Box<dyn Loggers>,
+    /// How large the file of sampled tuples becomes.
+    pub events_limit: Limit,
+}
+
 /// Ends a worker from outside. Clones are the same.
 #[derive(Clone, Default)]
 pub struct Stopper(Arc<Mailbox>);
@@ -94,11 +105,16 @@ impl Stopper {
 ///
 /// # Errors
 /// When it could not start. The supervisor has been told.
-pub fn run(file: WorkerFile, topology: Topology, settings: Settings) -> Result<ExitCode, WorkerError> {
+pub fn run(
+    file: WorkerFile,
+    topology: Topology,
+    settings: Settings,
+    process: Process,
+) -> Result<ExitCode, WorkerError> {
     let stopper = Stopper::default();
     let signalled = stopper.clone();
     ctrlc::set_handler(move || signalled.stop(SIGNAL_WAIT, "a termination signal"))?;
-    run_until(file, topology, settings, &stopper)
+    run_until(file, topology, settings, process, &stopper)
 }
 
 /// As [`run`], but leaves signals alone: it ends when it is told so.
@@ -109,6 +125,7 @@ pub fn run_until(
     file: WorkerFile,
     topology: Topology,
     settings: Settings,
+    process: Process,
     stopper: &Stopper,
 ) -> Result<ExitCode, WorkerError> {
     let mailbox = stopper.0.clone();
@@ -121,7 +138,7 @@ pub fn run_until(
     };
     let line =
         ControlLine::start(ends, outgoing.clone(), mailbox.clone()).map_err(WorkerError::ControlLine)?;
-    let result = work(&file, topology, settings, &mailbox, &outgoing);
+    let result = work(&file, topology, settings, process, &mailbox, &outgoing);
     if let Err(error) = &result {
         outgoing.error(start_error(&file, error));
     }
@@ -182,13 +199,14 @@ impl WorkerHook for Introduce {
 fn work(
     file: &WorkerFile,
     mut topology: Topology,
-    settings: Settings,
+    mut settings: Settings,
+    process: Process,
     mailbox: &Arc<Mailbox>,
     outgoing: &Arc<Outgoing>,
 ) -> Result<ExitCode, WorkerError> {
     let me = WorkerSlot { supervisor: file.supervisor_id.clone(), port: file.port };
     let life = Life { slot: me.clone(), incarnation: file.incarnation };
-    let mut start = Start::new(&life, mailbox);
+    let mut start = Start::new(&life, mailbox, Tuner::new(process.loggers));
     if !start.await_assignment() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -211,6 +229,9 @@ fn work(
         seed: OsRng.try_next_u64().unwrap_or_else(|_| reporting::millis(SystemTime::now())),
         is_active: state == Status::Active,
     };
+    // Ends when the tasks have ended.
+    let events = events_log(file, process.events_limit);
+    settings.events = events.as_ref().map(EventsLog::sink);
     let Made { mut run, gateway } = match start.make(topology, settings, options, here)? {
         Making::Made(made) => *made,
         Making::Stopped(made) => {
@@ -225,6 +246,7 @@ fn work(
         }
     };
     mailbox.tell(run.signaller());
+    outgoing.wake_by(run.signaller());
     let identity = Identity {
         topology: file.topology_id.to_string(),
         slot: slot_text(&me),
@@ -242,6 +264,10 @@ fn work(
     };
     outgoing.update(true, |report| report.state = WorkerState::Prepared.into());
     let now = Instant::now();
+    let (known, tuner) = start.into_known();
+    if tuner.samples() {
+        run.sample(|component| tuner.percent_of(component.as_str()));
+    }
     let mut worker = Worker {
         file: file.clone(),
         life: life.clone(),
@@ -255,20 +281,26 @@ fn work(
         newest_heard: 0,
         are_spouts_started: false,
         has_started: false,
-        quiet: Quiet::default(),
-        was_quiet: false,
+        rounds: Rounds::default(),
         stuck: Stuck::default(),
+        tuner,
         next_figures: now,
         is_broken: false,
     };
     // What was told while the tasks were made.
-    if let Some((assignment, newest)) = start.known() {
+    if let Some((assignment, newest)) = known {
         worker.run_as(state, newest);
-        if let Then::End(within) = worker.follow(&assignment.clone()) {
+        if let Then::End(within) = worker.follow(&assignment) {
             return Ok(worker.end(within, mailbox));
         }
     }
     Ok(worker.live(mailbox))
+}
+
+/// Where sampled tuples go, if the supervisor says where.
+fn events_log(file: &WorkerFile, limit: Limit) -> Option<EventsLog> {
+    let started = EventsLog::start(file.events_log.clone()?, limit);
+    started.inspect_err(|error| tracing::warn!(%error, "no tuples can be sampled")).ok()
 }
 
 const ENGINE_BUG: &str = "the engine panicked; this is a bug of storm-rs, the log says more";
@@ -312,9 +344,9 @@ struct Worker {
     /// Spouts may emit, as far as the topology is active.
     are_spouts_started: bool,
     has_started: bool,
-    quiet: Quiet,
-    was_quiet: bool,
+    rounds: Rounds,
     stuck: Stuck,
+    tuner: Tuner,
     next_figures: Instant,
     /// A component has said that the topology cannot go on.
     is_broken: bool,
@@ -348,11 +380,16 @@ impl Worker {
     fn turn(&mut self, mailbox: &Mailbox) -> Then {
         let now = Instant::now();
         let mut wait = self.next_figures.saturating_duration_since(now);
-        if self.is_quiet_awaited() {
+        if self.open_round().is_some() {
             wait = wait.min(QUIET_EVERY);
         }
         if let Some(at) = self.peers.next_reopening() {
             wait = wait.min(at.saturating_duration_since(now));
+        }
+        let now_ms = reporting::millis(SystemTime::now());
+        self.tuner.look(now_ms);
+        if let Some(until_end) = self.tuner.wait(now_ms) {
+            wait = wait.min(until_end);
         }
         if let Then::Panicked = self.take_events(wait) {
             return Then::Panicked;
@@ -397,6 +434,11 @@ impl Worker {
         match news {
             News::Assignment(assignment) => return self.follow(&assignment),
             News::State(state) => self.set_state(state),
+            News::Tuning(tuning) => {
+                if self.tuner.take(tuning, reporting::millis(SystemTime::now())) {
+                    self.run.sample(|component| self.tuner.percent_of(component.as_str()));
+                }
+            }
             News::Stop { within, reason } => {
                 // While the topology drains, its wait was the time to end in, and that is over.
                 let within = if self.is_quiet_awaited() { Duration::ZERO } else { within };
@@ -467,10 +509,10 @@ impl Worker {
                 _ => self.run.hasten(),
             }
         }
-        self.quiet.forget();
+        self.rounds.forget();
         self.outgoing.update(true, |report| {
             report.assignment_version = version;
-            report.is_quiet = false;
+            report.quiet_look = None;
         });
         Then::Go
     }
@@ -489,11 +531,10 @@ impl Worker {
         }
         tracing::info!(from = %former, to = %state, "the topology changes its state");
         self.run_as(former, state);
-        self.was_quiet = false;
         let is_active = self.is_active();
         self.outgoing.update(true, |report| {
             report.is_active = is_active;
-            report.is_quiet = false;
+            report.quiet_look = None;
             report.is_done = false;
         });
     }
@@ -501,7 +542,7 @@ impl Worker {
     /// Tells the spouts, if it makes a difference to them.
     fn run_as(&mut self, former: Status, state: Status) {
         self.state = state;
-        self.quiet.forget();
+        self.rounds.forget();
         match (former == Status::Active, state == Status::Active) {
             (false, true) => self.run.activate(),
             (true, false) => self.run.deactivate(),
@@ -550,25 +591,31 @@ impl Worker {
         self.outgoing.error(reporting::error(report, &self.file.host, self.file.port));
     }
 
-    /// Whether nothing is on its way here, and the rows that were sent and received by then.
-    fn look(&mut self) -> (bool, crate::quiet::Rows) {
+    /// The round that Nimbus waits for. Spouts that have not heard yet that they are to stop are not quiet, though
+    /// they look so.
+    fn open_round(&self) -> Option<u64> {
+        self.rounds.open(self.outgoing.round()).filter(|_| self.is_quiet_awaited())
+    }
+
+    /// Looks whether nothing is on its way here, if Nimbus asks.
+    fn look(&mut self) -> Option<v1::QuietLook> {
+        // Before the look: it belongs to no round that is asked meanwhile.
+        let round = self.open_round()?;
+        // A line that is made anew may have been counted at its other end in its former life.
+        if !self.peers.missing().is_empty() {
+            return None;
+        }
         let before = self.peers.rows();
-        // Spouts that have not heard yet that they are to stop are not quiet, though they look so.
-        let is_complete = self.state != Status::Active && self.run.is_complete();
+        let is_complete = self.run.is_complete();
         let after = self.peers.rows();
-        (self.quiet.look(Instant::now(), is_complete, before, after), after)
+        self.rounds.look(round, is_complete, before, after)
     }
 
     /// Reports figures when they are due, and at once that everything is processed.
     fn tell(&mut self) {
-        let (is_quiet, (rows_sent, rows_received)) = self.look();
-        let is_news = std::mem::replace(&mut self.was_quiet, is_quiet) != is_quiet;
-        // Nimbus wants to hear it twice, and waits for that.
-        let is_wanted = is_quiet && self.is_quiet_awaited();
-        self.outgoing.update(is_news || is_wanted, |report| {
-            (report.rows_sent, report.rows_received) = (rows_sent, rows_received);
-            report.is_quiet = is_quiet;
-        });
+        if let Some(look) = self.look() {
+            self.outgoing.update(true, |report| report.quiet_look = Some(look));
+        }
         let now = Instant::now();
         if now < self.next_figures {
             return;
@@ -620,7 +667,7 @@ impl Worker {
             while let Some(news) = mailbox.take() {
                 match news {
                     // A peer that is started again may hold what is waited for.
-                    News::Peer { .. } => drop(self.hear(news)),
+                    News::Peer { .. } | News::Tuning(_) => drop(self.hear(news)),
                     News::Stop { within, .. } => deadline = deadline.min(Instant::now() + within),
                     // Its peers leave, too: what is not done by now is moved.
                     News::Assignment(newest) => {

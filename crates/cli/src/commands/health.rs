@@ -191,7 +191,7 @@ async fn ui(context: &Context) -> Check {
     let what = format!("ui {address}");
     let asked = async {
         let mut stream = TcpStream::connect(&address).await?;
-        let request = format!("GET / HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let request = format!("GET /health HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).await?;

@@ -14,6 +14,12 @@ pub(super) struct Ports {
     pub(super) zookeeper: u16,
     /// Of Nimbus.
     pub(super) nimbus: u16,
+    /// Of the pages.
+    #[serde(default)]
+    pub(super) ui: u16,
+    /// Of Nimbus' metrics; 0 when they are switched off.
+    #[serde(default)]
+    pub(super) metrics: u16,
     /// Of the supervisors.
     pub(super) supervisors: Vec<SupervisorPorts>,
 }
@@ -23,6 +29,9 @@ pub(super) struct Ports {
 pub(super) struct SupervisorPorts {
     /// Of its service.
     pub(super) rpc: u16,
+    /// Of its metrics; 0 when they are switched off.
+    #[serde(default)]
+    pub(super) metrics: u16,
     /// Of its slots.
     pub(super) slots: Vec<u16>,
 }
@@ -32,6 +41,11 @@ pub(super) struct SupervisorPorts {
 pub(super) struct Wanted {
     pub(super) zookeeper: (u16, bool),
     pub(super) nimbus: (u16, bool),
+    pub(super) ui: (u16, bool),
+    /// Of Nimbus' metrics; 0 for none.
+    pub(super) nimbus_metrics: (u16, bool),
+    /// Of the metrics of the first supervisor; the others follow. 0 for none.
+    pub(super) supervisor_metrics: (u16, bool),
     /// Of the first supervisor; the others follow.
     pub(super) supervisor: (u16, bool),
     /// Of the first slot of the first supervisor; the others follow.
@@ -118,6 +132,11 @@ pub(super) fn choose(wanted: &Wanted, last: &Ports, source: &mut impl Source) ->
         false => 0,
     };
     let nimbus = choose(wanted.nimbus, Some(last.nimbus))?;
+    let ui = choose(wanted.ui, Some(last.ui))?;
+    let metrics = match wanted.nimbus_metrics {
+        (0, _) => 0,
+        port => choose(port, Some(last.metrics))?,
+    };
     let mut supervisors = Vec::new();
     for number in 0..wanted.supervisors {
         let last = last.supervisors.get(usize::from(number));
@@ -130,9 +149,14 @@ pub(super) fn choose(wanted: &Wanted, last: &Ports, source: &mut impl Source) ->
             let usual = nth(wanted.slot, u32::from(number) * u32::from(wanted.slots) + u32::from(slot));
             choose(usual, last.and_then(|last| last.slots.get(usize::from(slot)).copied()))
         });
-        supervisors.push(SupervisorPorts { slots: slots.collect::<Result<_, _>>()?, rpc });
+        let slots = slots.collect::<Result<_, _>>()?;
+        let metrics = match wanted.supervisor_metrics {
+            (0, _) => 0,
+            port => choose(nth(port, number.into()), last.map(|last| last.metrics))?,
+        };
+        supervisors.push(SupervisorPorts { slots, rpc, metrics });
     }
-    Ok(Ports { zookeeper, nimbus, supervisors })
+    Ok(Ports { zookeeper, nimbus, ui, metrics, supervisors })
 }
 
 #[cfg(test)]
@@ -160,6 +184,9 @@ mod tests {
         Wanted {
             zookeeper: (2181, false),
             nimbus: (6627, false),
+            ui: (8080, false),
+            nimbus_metrics: (9627, false),
+            supervisor_metrics: (9628, false),
             supervisor: (6628, false),
             slot: (6700, false),
             supervisors: 2,
@@ -169,7 +196,7 @@ mod tests {
     }
 
     fn all(ports: &Ports) -> Vec<u16> {
-        let mut all = vec![ports.zookeeper, ports.nimbus];
+        let mut all = vec![ports.zookeeper, ports.nimbus, ports.ui];
         for supervisor in &ports.supervisors {
             all.push(supervisor.rpc);
             all.extend(&supervisor.slots);
@@ -180,13 +207,13 @@ mod tests {
     #[test]
     fn the_usual_ports_are_taken_where_they_are_free() {
         let ports = choose(&wanted(), &Ports::default(), &mut Taken(BTreeSet::new())).unwrap();
-        assert_eq!(all(&ports), [2181, 6627, 6628, 6700, 6701, 6629, 6702, 6703]);
+        assert_eq!(all(&ports), [2181, 6627, 8080, 6628, 6700, 6701, 6629, 6702, 6703]);
     }
 
     #[test]
     fn others_are_taken_where_not_and_the_same_the_next_time() {
         let first = choose(&wanted(), &Ports::default(), &mut Taken([6627, 6701].into())).unwrap();
-        assert_eq!(all(&first), [2181, 40_000, 6628, 6700, 40_001, 6629, 6702, 6703]);
+        assert_eq!(all(&first), [2181, 40_000, 8080, 6628, 6700, 40_001, 6629, 6702, 6703]);
         let again = choose(&wanted(), &first, &mut Taken(BTreeSet::new())).unwrap();
         assert_eq!(again, first);
         let now_taken = choose(&wanted(), &first, &mut Taken([40_000].into())).unwrap();
@@ -207,10 +234,24 @@ mod tests {
         assert!(System::default().take(port));
     }
 
+    fn metrics(ports: &Ports) -> Vec<u16> {
+        [ports.metrics].into_iter().chain(ports.supervisors.iter().map(|ports| ports.metrics)).collect()
+    }
+
+    #[test]
+    fn metrics_have_ports_too_unless_they_are_switched_off() {
+        let first = choose(&wanted(), &Ports::default(), &mut Taken([9628].into())).unwrap();
+        assert_eq!(metrics(&first), [9627, 40_000, 9629]);
+        assert_eq!(choose(&wanted(), &first, &mut Taken(BTreeSet::new())).unwrap(), first);
+        let off = Wanted { nimbus_metrics: (0, true), supervisor_metrics: (0, true), ..wanted() };
+        assert_eq!(metrics(&choose(&off, &first, &mut Taken(BTreeSet::new())).unwrap()), [0, 0, 0]);
+    }
+
     #[test]
     fn no_port_is_given_twice() {
         let wanted = Wanted { slot: (65_535, false), slots: 3, ..wanted() };
-        let ports = all(&choose(&wanted, &Ports::default(), &mut Taken(BTreeSet::new())).unwrap());
+        let ports = choose(&wanted, &Ports::default(), &mut Taken(BTreeSet::new())).unwrap();
+        let ports = [all(&ports), metrics(&ports)].concat();
         assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), ports.len());
     }
 }

@@ -1,6 +1,6 @@
 //! The daemons of `dev`: started, started again when they end, ended.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use storm_config::keys;
+use storm_logs::Limit;
 use storm_rpc::launch::WORKER_FILE_VARIABLE;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -30,7 +31,7 @@ const END_FIRST_WITHIN: Duration = Duration::from_millis(700);
 /// So many bytes from the end of a log an error is looked for.
 const ERROR_WITHIN: usize = 4 << 10;
 /// A daemon's log that is larger when the daemon starts is set aside.
-const LOG_BYTES: u64 = 10 << 20;
+const LOG_LIMIT: Limit = Limit { bytes: 10 << 20, keep: 1 };
 /// How often to look whether what was killed is gone.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How long that may take.
@@ -41,12 +42,33 @@ const GONE_WITHIN: Duration = Duration::from_secs(1);
 pub(super) struct Daemon {
     /// Its name here.
     pub(super) name: String,
+    /// What its log is called.
+    pub(super) kind: &'static str,
     /// Arguments of this program.
     pub(super) arguments: Vec<String>,
-    /// Where its output goes.
-    pub(super) log: PathBuf,
     /// The cluster's.
     pub(super) directory: PathBuf,
+}
+
+impl Daemon {
+    /// Where its output goes: the file that it would write its log to by itself, so that panics stand there, too.
+    pub(super) fn log(&self) -> PathBuf {
+        self.directory.join("logs").join(&self.name).join(format!("{}.log", self.kind))
+    }
+
+    /// Opens that file, and makes the link to it beside those of the other daemons.
+    fn open_log(&self) -> std::io::Result<File> {
+        let (logs, log) = (self.directory.join("logs"), self.log());
+        fs::create_dir_all(logs.join(&self.name))?;
+        storm_logs::rotate_closed(&log, LOG_LIMIT)?;
+        let (link, target) = (logs.join(format!("{}.log", self.name)), log.strip_prefix(&logs));
+        let target = target.expect("it lies below");
+        if fs::read_link(&link).ok().as_deref() != Some(target) {
+            fs::remove_file(&link).ok();
+            std::os::unix::fs::symlink(target, &link)?;
+        }
+        OpenOptions::new().create(true).append(true).open(&log)
+    }
 }
 
 /// What the daemons are told.
@@ -139,7 +161,8 @@ async fn keep(daemon: Daemon, restarts: bool, mut order: watch::Receiver<Order>)
     let mut pause = PAUSES.0;
     loop {
         let started = Instant::now();
-        let log_start = fs::metadata(&daemon.log).map_or(0, |metadata| metadata.len());
+        let log = daemon.log();
+        let log_start = fs::metadata(&log).map_or(0, |metadata| metadata.len());
         let how = match spawn(&daemon) {
             Ok(mut child) => tokio::select! {
                 ended = child.wait() => ended.map_or_else(|error| error.to_string(), |status| status.to_string()),
@@ -148,8 +171,8 @@ async fn keep(daemon: Daemon, restarts: bool, mut order: watch::Receiver<Order>)
             Err(error) => format!("cannot be started: {error}"),
         };
         let name = &daemon.name;
-        let how = last_error(&daemon.log, log_start).map_or(how.clone(), |error| format!("{how}: {error}"));
-        let log = daemon.log.display();
+        let how = last_error(&log, log_start).map_or(how.clone(), |error| format!("{how}: {error}"));
+        let log = log.display();
         if !restarts {
             output::say(&format!("{name} ended ({how}); its log is {log}"));
             return;
@@ -167,8 +190,7 @@ async fn keep(daemon: Daemon, restarts: bool, mut order: watch::Receiver<Order>)
 }
 
 fn spawn(daemon: &Daemon) -> std::io::Result<Child> {
-    rotate(&daemon.log)?;
-    let log = OpenOptions::new().create(true).append(true).open(&daemon.log)?;
+    let log = daemon.open_log()?;
     let mut command = Command::new(own_program()?);
     command.args(&daemon.arguments).env(DEV_VARIABLE, &daemon.directory);
     // They stand in the file that all daemons read, below what must be so in this cluster.
@@ -196,14 +218,6 @@ fn last_error(log: &Path, start: u64) -> Option<String> {
     let text = String::from_utf8_lossy(&bytes[start.max(bytes.len().saturating_sub(ERROR_WITHIN))..]);
     let error = text.lines().rev().find_map(|line| line.strip_prefix("error: "))?;
     Some(error.to_owned())
-}
-
-/// Sets a large log aside; the one that was set aside before goes.
-fn rotate(log: &Path) -> std::io::Result<()> {
-    match fs::metadata(log) {
-        Ok(metadata) if metadata.len() > LOG_BYTES => fs::rename(log, log.with_extension("log.1")),
-        _ => Ok(()),
-    }
 }
 
 /// Waits for an order, or a stricter one.
@@ -306,24 +320,35 @@ mod tests {
     }
 
     #[test]
-    fn a_large_log_is_set_aside() {
+    fn a_log_lies_in_a_directory_of_its_own_and_has_a_link() {
         let directory = tempfile::tempdir().unwrap();
-        let log = directory.path().join("x.log");
-        rotate(&log).unwrap();
-        fs::write(&log, "small").unwrap();
-        rotate(&log).unwrap();
-        assert!(log.exists());
-        fs::File::options().write(true).open(&log).unwrap().set_len(LOG_BYTES + 1).unwrap();
-        rotate(&log).unwrap();
-        assert!(!log.exists() && directory.path().join("x.log.1").exists());
+        let logs = directory.path().join("logs");
+        let daemon = shell(directory.path(), "x");
+        fs::create_dir(&logs).unwrap();
+        fs::write(logs.join("x-1.log"), "of a former version").unwrap();
+        fs::write(logs.join("y.log"), "of another").unwrap();
+        let names = |directory: &Path| {
+            let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+            let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        for _ in 0..2 {
+            std::io::Write::write_all(&mut daemon.open_log().unwrap(), b"ab").unwrap();
+        }
+        assert_eq!(fs::read_to_string(logs.join("x-1.log")).unwrap(), "abab");
+        assert_eq!(names(&logs), ["x-1", "x-1.log", "y.log"]);
+        File::options().write(true).open(daemon.log()).unwrap().set_len(LOG_LIMIT.bytes).unwrap();
+        daemon.open_log().unwrap();
+        assert_eq!(names(&logs.join("x-1")), ["x.log", "x.log.1"]);
+        assert_eq!(fs::read_to_string(logs.join("x-1.log")).unwrap(), "");
     }
 
     fn shell(directory: &Path, script: &str) -> Daemon {
-        let log = directory.join("log");
         Daemon {
-            name: "x".into(),
+            name: "x-1".into(),
+            kind: "x",
             arguments: vec!["-c".into(), script.into()],
-            log,
             directory: directory.into(),
         }
     }

@@ -43,6 +43,42 @@ pub(crate) struct Status {
     is_settled: bool,
     is_complete: bool,
     moved: u64,
+    log_levels: Vec<LogLevel>,
+    debug: Vec<DebugOption>,
+}
+
+/// Of `log-level` without a change.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LogLevels {
+    log_levels: Vec<LogLevel>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LogLevel {
+    logger: String,
+    level: String,
+    timeout_seconds: u32,
+    /// `null`: it has no end.
+    until_ms: Option<u64>,
+    /// From then on; `null`: what it was in the beginning.
+    reset_level: Option<String>,
+}
+
+/// Of `debug` without a change.
+#[derive(Debug, Serialize)]
+pub(crate) struct DebugOptions {
+    debug: Vec<DebugOption>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DebugOption {
+    /// `null`: all that have none of their own.
+    component: Option<String>,
+    enabled: bool,
+    sampling_percent: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -186,7 +222,43 @@ impl From<&v1::TopologyStatus> for Status {
             is_settled: status.is_settled,
             is_complete: status.is_complete,
             moved: status.moved,
+            log_levels: status.log_levels.iter().map(Into::into).collect(),
+            debug: status.debug.iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl From<&v1::LogLevel> for LogLevel {
+    fn from(level: &v1::LogLevel) -> LogLevel {
+        LogLevel {
+            logger: level.logger.clone(),
+            level: level.level.clone(),
+            timeout_seconds: level.timeout_secs,
+            until_ms: Some(level.until_ms).filter(|until| *until > 0),
+            reset_level: Some(level.reset_level.clone()).filter(|level| !level.is_empty()),
+        }
+    }
+}
+
+impl From<&v1::DebugOption> for DebugOption {
+    fn from(option: &v1::DebugOption) -> DebugOption {
+        DebugOption {
+            component: Some(option.component.clone()).filter(|component| !component.is_empty()),
+            enabled: option.enable,
+            sampling_percent: option.sampling_percent,
+        }
+    }
+}
+
+impl From<&[v1::LogLevel]> for LogLevels {
+    fn from(levels: &[v1::LogLevel]) -> LogLevels {
+        LogLevels { log_levels: levels.iter().map(Into::into).collect() }
+    }
+}
+
+impl From<&[v1::DebugOption]> for DebugOptions {
+    fn from(options: &[v1::DebugOption]) -> DebugOptions {
+        DebugOptions { debug: options.iter().map(Into::into).collect() }
     }
 }
 

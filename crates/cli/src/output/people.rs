@@ -81,10 +81,46 @@ pub(crate) fn status(status: &v1::TopologyStatus, now_ms: u64) -> String {
         });
         section(table(["UNPLACED", ">EXECUTORS", "REASON"], rows));
     }
+    if !status.log_levels.is_empty() {
+        section(log_levels(&status.log_levels, now_ms));
+    }
+    if !status.debug.is_empty() {
+        section(debug_options(&status.debug));
+    }
     if !status.errors.is_empty() {
         section(errors(&status.errors));
     }
     text
+}
+
+/// What loggers tell that were changed.
+pub(crate) fn log_levels(levels: &[v1::LogLevel], now_ms: u64) -> String {
+    if levels.is_empty() {
+        return "no log levels were changed".to_owned();
+    }
+    let rows = levels.iter().map(|level| {
+        let left = Duration::from_millis(level.until_ms.saturating_sub(now_ms));
+        let until = match (level.until_ms, &*level.reset_level) {
+            (0, _) => "-".to_owned(),
+            (_, "") => format!("in {}", time(left)),
+            (_, reset) => format!("in {}, then {reset}", time(left)),
+        };
+        [level.logger.clone(), level.level.clone(), until]
+    });
+    table(["LOGGER", "LEVEL", "ENDS"], rows)
+}
+
+/// Which tuples are written down.
+pub(crate) fn debug_options(options: &[v1::DebugOption]) -> String {
+    if options.is_empty() {
+        return "no tuples are sampled".to_owned();
+    }
+    let rows = options.iter().map(|option| {
+        let whose = if option.component.is_empty() { "(all others)" } else { &option.component };
+        let share = if option.enable { format!("{} %", option.sampling_percent) } else { "none".to_owned() };
+        [whose.to_owned(), share]
+    });
+    table(["SAMPLED", ">TUPLES"], rows)
 }
 
 fn workers(workers: &[v1::WorkerStatus]) -> String {
@@ -233,6 +269,7 @@ mod tests {
             executors_total: 5,
             tasks_total: 6,
             unplaced_executors: 1,
+            recent: None,
         }
     }
 
@@ -280,6 +317,20 @@ mod tests {
             pending_action: Some(v1::PendingAction { kind: "rebalance".into(), deadline_ms: 15_000 }),
             explanation: "4 of 5 executors placed: no free slot on h1, h2".into(),
             moved: 2,
+            log_levels: vec![
+                v1::LogLevel { logger: "ROOT".into(), level: "WARN".into(), ..Default::default() },
+                v1::LogLevel {
+                    logger: "words".into(),
+                    level: "DEBUG".into(),
+                    timeout_secs: 60,
+                    until_ms: 18_000,
+                    reset_level: "INFO".into(),
+                },
+            ],
+            debug: vec![
+                v1::DebugOption { enable: true, sampling_percent: 2.5, ..Default::default() },
+                v1::DebugOption { component: "count".into(), ..Default::default() },
+            ],
             ..Default::default()
         }
     }
@@ -344,6 +395,14 @@ mod tests {
 
             UNPLACED  EXECUTORS  REASON
             split             1  no free slot
+
+            LOGGER  LEVEL  ENDS
+            ROOT    WARN   -
+            words   DEBUG  in 15s, then INFO
+
+            SAMPLED       TUPLES
+            (all others)   2.5 %
+            count           none
 
             TIME                      COMPONENT  WORKER   ERROR
             2025-11-24T16:00:00.123Z  count[2]   h1:6700  no field 'word' (and 3 more)"#]]
@@ -423,7 +482,35 @@ mod tests {
               "assignmentVersion": 0,
               "isSettled": false,
               "isComplete": false,
-              "moved": 2
+              "moved": 2,
+              "logLevels": [
+                {
+                  "logger": "ROOT",
+                  "level": "WARN",
+                  "timeoutSeconds": 0,
+                  "untilMs": null,
+                  "resetLevel": null
+                },
+                {
+                  "logger": "words",
+                  "level": "DEBUG",
+                  "timeoutSeconds": 60,
+                  "untilMs": 18000,
+                  "resetLevel": "INFO"
+                }
+              ],
+              "debug": [
+                {
+                  "component": null,
+                  "enabled": true,
+                  "samplingPercent": 2.5
+                },
+                {
+                  "component": "count",
+                  "enabled": false,
+                  "samplingPercent": 0.0
+                }
+              ]
             }"#]]
         .assert_eq(&json);
     }

@@ -20,7 +20,7 @@ mod flow;
 mod zookeeper;
 
 pub(crate) use self::by_hand::{ByHand, Daemon, Plan};
-pub(crate) use self::flow::{Flow, Load, arrivals, arrived};
+pub(crate) use self::flow::{Flow, Load, arrivals, arrived, logs};
 pub(crate) use self::zookeeper::Kind;
 
 /// Until then whatever is waited for has happened, on however busy a machine.
@@ -108,6 +108,11 @@ pub(crate) struct Begun {
 impl Begun {
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+    }
+
+    pub(crate) fn signal(&self, which: Signal) {
+        let child = self.child.as_ref().expect("it was not waited for");
+        signal(i32::try_from(child.id()).unwrap(), which);
     }
 
     /// Waits until it has ended.

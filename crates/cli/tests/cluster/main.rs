@@ -9,9 +9,11 @@
 
 mod kit;
 mod basics;
+mod logs;
 mod examples;
 mod losses;
 mod rebalance;
+mod tuning;
 mod nimbuses;
 mod zookeeper_away;
 mod real_zookeeper;

@@ -51,6 +51,41 @@ fn a_leader_that_ends_in_order_hands_over_at_once() {
     flow.end();
 }
 
+#[test]
+fn what_was_counted_outlives_workers_leaders_and_supervisors() {
+    let flow = Flow::start(ByHand::start(Plan::on(Kind::Embedded)).unwrap());
+    // These lives have counted as well, and nobody reports of them any more.
+    flow.worker_pids().into_iter().for_each(|pid| signal(pid, Signal::SIGKILL));
+    let mut hand = flow.end();
+    let executed = |hand: &ByHand| {
+        let status = hand.status("at-least-once");
+        let components = status["components"].as_array().unwrap().iter();
+        let executed = components.map(|component| component["executed"].as_u64().unwrap());
+        (status["isComplete"] == true).then(|| executed.sum::<u64>())
+    };
+    // Workers say that they are done a moment before they tell of their last tuples.
+    let (mut counted, mut times) = (None, 0);
+    wait_until("counts stand still", || {
+        let now = executed(&hand);
+        times = if now.is_some() && now == counted { times + 1 } else { 0 };
+        counted = now;
+        times == 50
+    });
+    let leader = hand.leader();
+    hand.nimbuses[leader].kill();
+    wait_until("the other one leads", || hand.leads(1 - leader));
+    wait_until("it knows what was counted", || executed(&hand) == counted);
+    hand.supervisors.iter_mut().for_each(|supervisor| {
+        supervisor.end();
+        supervisor.start_again();
+    });
+    hand.nimbuses[leader].start_again();
+    hand.wait_until_ready();
+    hand.nimbuses[1 - leader].kill();
+    wait_until("the first one leads again", || hand.leads(leader));
+    wait_until("it knows it, too", || executed(&hand) == counted);
+}
+
 /// Submits topologies whose leader dies at these moments.
 pub(crate) fn submits(kind: Kind, moments: &[Moment]) {
     let Some(hand) = ByHand::start(Plan::on(kind)) else { return };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use nix::sys::signal::Signal;
 
-use crate::kit::{ByHand, Daemon, Dev, Flow, Kind, Load, Plan, arrivals, signal, wait_until};
+use crate::kit::{ByHand, Daemon, Dev, Flow, Kind, Load, Plan, arrivals, logs, signal, wait_until};
 
 #[test]
 fn a_topology_moves_to_more_workers_and_back() {
@@ -31,7 +31,7 @@ fn a_topology_moves_to_more_workers_and_back() {
 
 #[test]
 fn under_load_no_tuple_fails_and_each_arrives_once() {
-    let load = Load { count: 30_000, rate: 3000, fail_rate: 0.0, workers: 3 };
+    let load = Load { count: 30_000, rate: 3000, fail_rate: 0.0, ..Load::default() };
     let flow = Flow::with(Dev::start(), load);
     let mut moved = 0;
     for (wanted, workers) in [(["-n", "6"], 6), (["-n", "2"], 2), (["-e", "relay1=1"], 2)] {
@@ -48,6 +48,41 @@ fn under_load_no_tuple_fails_and_each_arrives_once() {
     if moved == 0 {
         let arrivals = arrivals(&dev.path("numbers"));
         assert_eq!(arrivals.len(), load.count, "each number has arrived once: {done}");
+    }
+}
+
+/// The relays have one task each, so what keeps the order of each hop keeps that of a source's numbers all
+/// the way; nothing fails, so nothing is emitted again. A task of the sink appends to one file in all its
+/// lives, before it acks.
+#[test]
+fn under_load_the_order_is_kept_from_task_to_task() {
+    let load = Load { count: 90_000, rate: 9000, fail_rate: 0.0, workers: 2, tasks: [3, 1, 4] };
+    let flow = Flow::with(Dev::start(), load);
+    let mut homes = flow.worker_pids();
+    for (wanted, workers) in
+        [(["-n", "4"], 4), (["-e", "sink=2"], 4), (["-n", "6"], 6), (["-e", "sink=4"], 6), (["-n", "2"], 2)]
+    {
+        flow.wait_for_more(5000);
+        let mut command = vec!["rebalance", "at-least-once", "--wait"];
+        command.extend(wanted);
+        let said = flow.cluster.json(&command);
+        assert_eq!(said["moved"], 0, "{wanted:?}: {said}");
+        assert!(flow.cluster.runs_with("at-least-once", workers), "{wanted:?}");
+        let before = std::mem::replace(&mut homes, flow.worker_pids());
+        assert!(!homes.is_subset(&before), "{wanted:?} has moved somebody");
+    }
+    assert!(flow.arrived() < load.count, "the last move was under load, too");
+    let (dev, done) = flow.end_with();
+    assert_eq!((&done["failed"], &done["replayed"]), (&0.into(), &0.into()), "{done}");
+    let logs = logs(&dev.path("numbers"));
+    assert_eq!(logs.len(), 4);
+    assert_eq!(logs.iter().map(Vec::len).sum::<usize>(), load.count, "each number has arrived once: {done}");
+    for log in logs {
+        for task in 0..3 {
+            let numbers: Vec<u64> = log.iter().copied().filter(|number| number % 3 == task).collect();
+            assert!(numbers.len() > 1000, "every task sends to every other: {}", numbers.len());
+            assert!(numbers.is_sorted(), "task {task} of the source was overtaken by itself");
+        }
     }
 }
 
@@ -91,4 +126,21 @@ fn nodes_may_freeze_in_the_middle_of_it() {
     wait_until("six workers run", || hand.runs_with("at-least-once", 6));
     hand.wait_until_ready();
     flow.end();
+}
+
+/// Without a wait nothing drains, so what was on its way fails, and the answer says how much that was.
+#[test]
+fn without_a_wait_what_fails_is_what_it_says() {
+    let load = Load { count: 30_000, rate: 3000, fail_rate: 0.0, ..Load::default() };
+    let plan = Plan { nimbuses: 1, supervisors: 2, ..Plan::on(Kind::Embedded) };
+    let flow = Flow::with(ByHand::start(plan).unwrap(), load);
+    let mut moved = 0;
+    for (number, workers) in [("6", 6), ("2", 2)] {
+        flow.wait_for_more(1000);
+        let said = flow.cluster.json(&["rebalance", "at-least-once", "-n", number, "-w", "0", "--wait"]);
+        moved += said["moved"].as_u64().unwrap();
+        assert!(flow.cluster.runs_with("at-least-once", workers), "{said}");
+    }
+    let (_, done) = flow.end_with();
+    assert_eq!(done["failed"], moved, "what fails is told: {done}");
 }

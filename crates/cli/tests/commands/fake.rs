@@ -104,6 +104,7 @@ fn summary() -> v1::TopologySummary {
         executors_total: 2,
         tasks_total: 2,
         unplaced_executors: 0,
+        recent: None,
     }
 }
 
@@ -129,6 +130,8 @@ unknown! {
     submit_unknown(SubmitRequest) -> CommandReply;
     restart_unknown(RestartWorkerRequest) -> CommandReply;
     cluster_unknown(GetClusterRequest) -> ClusterSummary;
+    figures_unknown(GetFiguresRequest) -> TopologyFigures;
+    config_unknown(GetConfigRequest) -> DaemonConfig;
     supervisor_unknown(SupervisorReport) -> SupervisorReply;
     worker_unknown(WorkerReport) -> WorkerReportReply;
 }
@@ -259,6 +262,11 @@ impl Nimbus for Service {
             workers: vec![worker(6700), worker(6701)],
             components: vec![component],
             is_settled: true,
+            log_levels: vec![v1::LogLevel {
+                logger: "a".into(),
+                level: "DEBUG".into(),
+                ..Default::default()
+            }],
             ..Default::default()
         }))
     }
@@ -268,6 +276,34 @@ impl Nimbus for Service {
         request: Request<v1::GetClusterRequest>,
     ) -> Result<Response<v1::ClusterSummary>, Status> {
         self.cluster_unknown(request).await
+    }
+
+    async fn get_figures(
+        &self,
+        request: Request<v1::GetFiguresRequest>,
+    ) -> Result<Response<v1::TopologyFigures>, Status> {
+        self.figures_unknown(request).await
+    }
+
+    async fn get_config(
+        &self,
+        request: Request<v1::GetConfigRequest>,
+    ) -> Result<Response<v1::DaemonConfig>, Status> {
+        self.config_unknown(request).await
+    }
+
+    async fn set_log_levels(
+        &self,
+        request: Request<v1::LogLevelsRequest>,
+    ) -> Result<Response<v1::CommandReply>, Status> {
+        self.accept(&self.admit(request)?.name)
+    }
+
+    async fn set_debug(
+        &self,
+        request: Request<v1::DebugRequest>,
+    ) -> Result<Response<v1::CommandReply>, Status> {
+        self.accept(&self.admit(request)?.name)
     }
 
     async fn read_log(&self, request: Request<v1::LogRequest>) -> Result<Response<Lines>, Status> {
@@ -299,6 +335,13 @@ impl Nimbus for Service {
     async fn health(&self, _: Request<v1::HealthRequest>) -> Result<Response<v1::HealthReply>, Status> {
         let (role, version) = ("leader".into(), "0.1.0".into());
         Ok(Response::new(v1::HealthReply { is_healthy: true, role, version, problems: Vec::new() }))
+    }
+
+    async fn report_figures(
+        &self,
+        _: Request<Streaming<v1::KeptFigures>>,
+    ) -> Result<Response<v1::KeptFiguresReply>, Status> {
+        Err(Status::unimplemented("report_figures"))
     }
 
     async fn report_supervisor(

@@ -467,3 +467,48 @@ fn a_file_is_uploaded_once() {
     assert_eq!(told.iter().collect::<Vec<_>>(), [1 << 20, 2 << 20, 3_000_000]);
     assert_eq!(fake.blobs(), [(v1::BlobRef { size: 3_000_000, ..reference }, content)]);
 }
+
+#[test]
+fn levels_and_samples_are_changed_and_shown() {
+    let fake = Fake::start();
+    fake.check(
+        &["log-level", "words", "a::b=DEBUG:60"],
+        expect![[r#"
+        0
+        words's log levels are changed
+        ---
+        note: as you wish
+    "#]],
+    );
+    fake.check(
+        &["log-level", "words"],
+        expect![[r#"
+        0
+        LOGGER  LEVEL  ENDS
+        a       DEBUG  -
+        ---
+    "#]],
+    );
+    fake.check(
+        &["debug", "words", "count", "--enable", "2.5"],
+        expect![[r#"
+        0
+        2.5 % of the tuples of 'count' of words go to events.log
+        ---
+        note: as you wish
+    "#]],
+    );
+    fake.check(
+        &["debug", "words"],
+        expect![[r#"
+        0
+        no tuples are sampled
+        ---
+    "#]],
+    );
+    let shown = fake.storm_rs(&["--json", "log-level", "words"]);
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown["logLevels"][0]["level"], "DEBUG");
+    fake.check_error(&["debug", "other", "--disable"], 3, "no-such-topology");
+    check_error(&["debug", "words", "--enable", "--disable"], 2, "usage");
+}

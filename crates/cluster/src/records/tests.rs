@@ -4,7 +4,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::Value;
-use storm_model::{AssignedExecutor, ExecutorId, WorkerAssignment, WorkerSlot};
+use storm_model::{AssignedExecutor, ExecutorId, Level, LogLevel, Sampling, WorkerAssignment, WorkerSlot};
 
 use super::*;
 
@@ -58,19 +58,31 @@ fn pending() -> impl Strategy<Value = PendingAction> {
     )
 }
 
+fn tuning() -> impl Strategy<Value = Tuning> {
+    let level = || prop_oneof![Just(Level::Off), Just(Level::Warn), Just(Level::Trace)];
+    let log_level = (level(), any::<(u32, u64)>(), option::of(level())).prop_map(
+        |(level, (timeout_secs, until_ms), reset)| LogLevel { level, timeout_secs, until_ms, reset },
+    );
+    let sampling = (any::<bool>(), 0.0..=100.0).prop_map(|(is_on, percent)| Sampling { is_on, percent });
+    let sampling = btree_map(component(), sampling, 0..3);
+    (any::<u64>(), btree_map(text(), log_level, 0..3), sampling)
+        .prop_map(|(version, log_levels, sampling)| Tuning { version, log_levels, sampling })
+}
+
 prop_compose! {
     fn topology()(
         (id, name, owner, explanation, spec_digest) in (text(), text(), text(), text(), text()),
         status in status(),
         previous_status in option::of(status()),
         (workers, launched_ms, size) in any::<(u32, u64, u64)>(),
-        (assignment_number, assignment_version, rebalances) in any::<(u64, u64, u64)>(),
+        (assignment_number, assignment_version, status_version, rebalances) in any::<(u64, u64, u64, u64)>(),
         executors in btree_map(component(), any::<u32>(), 0..3),
         arguments in vec(text(), 0..3),
         (config, topology_config) in (config(), config()),
         (digest, file_name) in (text(), text()),
         (arch, glibc) in (option::of(text()), option::of(text())),
         pending in option::of(pending()),
+        tuning in tuning(),
     ) -> TopologyRecord {
         TopologyRecord {
             id: id.into(),
@@ -89,8 +101,10 @@ prop_compose! {
             pending,
             assignment_number,
             assignment_version,
+            status_version,
             rebalances,
             explanation,
+            tuning,
         }
     }
 }
@@ -239,6 +253,17 @@ fn fields_of_a_later_time_are_tolerated() {
     let bytes = br#"{"version":1,"host":"a","port":1,"since_ms":2,"mood":{"good":true}}"#;
     let expected = LeaderRecord { host: "a".into(), port: 1, since_ms: 2 };
     assert_eq!(LeaderRecord::decode("/storm/leader", bytes), Ok(expected));
+}
+
+#[test]
+fn a_topology_of_before_is_not_tuned() {
+    let binary = r#"{"digest":"d","file_name":"f","size":1}"#;
+    let record = format!(
+        r#"{{"version":1,"id":"a","name":"a","status":"ACTIVE","workers":1,"owner":"me","launched_ms":1,
+            "binary":{binary},"spec":{{"components":{{}},"config":{{}}}},"spec_digest":""}}"#
+    );
+    let record = TopologyRecord::decode("/a", record.as_bytes()).unwrap();
+    assert_eq!(record.tuning, Tuning::default());
 }
 
 #[test]

@@ -16,6 +16,7 @@ conformance! {
     who_is_cut_off_steps_down_before_another_leads;
     a_write_of_a_deposed_leader_is_refused;
     a_lock_that_somebody_removes_is_contended_for_again;
+    a_leader_that_leaves_does_not_wait_for_a_server_that_is_gone;
     connections_that_break_leave_no_ghost;
     a_follower_that_leaves_while_its_connection_breaks_leaves_no_ghost;
     a_follower_that_leaves_holds_up_nobody;
@@ -43,6 +44,20 @@ async fn an_orderly_stop_hands_over_at_once(server: Server) {
     soon("the first again", again.leading()).await.unwrap();
     assert!(!token.is_valid());
     assert_eq!(first.leader().await.unwrap().unwrap().value.host, "a");
+}
+
+async fn a_leader_that_leaves_does_not_wait_for_a_server_that_is_gone(mut server: Server) {
+    let mut options = options(server.address());
+    // It leads on until half of that is over, and its session lives as long.
+    options.session_timeout = PATIENCE;
+    options.operation_timeout = Duration::from_millis(300);
+    let cluster = Cluster::connect(options).await.unwrap();
+    let mut election = cluster.contend("a", 1);
+    let token = soon("leadership", election.leading()).await.unwrap();
+    server.stop().await;
+    let resigned = tokio::time::timeout(Duration::from_secs(8), election.resign()).await;
+    assert!(resigned.is_ok(), "it waits for the server");
+    assert!(!token.is_valid());
 }
 
 async fn an_abrupt_death_hands_over_after_the_session_timeout(server: Server) {

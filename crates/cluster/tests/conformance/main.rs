@@ -114,7 +114,9 @@ pub(crate) fn topology(id: &str) -> storm_cluster::TopologyRecord {
         pending: None,
         assignment_number: 0,
         assignment_version: 0,
+        status_version: 0,
         rebalances: 0,
+        tuning: Default::default(),
         explanation: String::new(),
     }
 }

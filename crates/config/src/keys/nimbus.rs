@@ -1,6 +1,6 @@
 //! Keys of Nimbus, the daemon that schedules.
 
-use super::row::{int, opt_int, port, table, texts, unused};
+use super::row::{int, opt_int, port, port_or_none, table, texts, unused};
 
 table! {
     /// Seconds after which an upload or download that stands still is dropped.
@@ -13,6 +13,9 @@ table! {
     "nimbus.executors.perTopology": opt_int(0);
     /// Seconds after which an upload that was never submitted is deleted.
     "nimbus.inbox.jar.expiration.secs": int(1, 3600);
+    /// Port on which Nimbus shows its metrics to Prometheus, at `/metrics`; 0 for none. Where the default
+    /// is taken, Nimbus goes on without.
+    "nimbus.metrics.port": port_or_none(9627).ours("Storm reports to Java classes instead");
     /// Seconds between two full looks at the cluster, a net under the events that trigger at once.
     "nimbus.monitor.freq.secs": int(1, 10);
     /// Hosts that may run Nimbus, as `host` or `host:port`; clients and supervisors ask them for the

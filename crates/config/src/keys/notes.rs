@@ -15,13 +15,13 @@ pub(super) const ACKERS: &str = "there are no acker tasks: each spout executor k
      of its own tuples; 'topology.acker.executors' 0 turns tracking off";
 pub(super) const FEEDBACK: &str = "the shuffle follows the credit of its targets, which is \
      always at hand; see 'topology.disable.loadaware.messaging'";
-pub(super) const EVENTS: &str =
-    "there is no event logger component; 'topology.debug' logs the tuples of a component";
+pub(super) const EVENTS: &str = "there is no event logger component: `storm-rs debug` has tuples written to the workers' events.log, \
+     of any topology and at any time";
 pub(super) const METRICS: &str =
     "every daemon offers its figures at '/metrics' for Prometheus and over the REST interface";
 pub(super) const COUNTERS: &str = "figures are exact counters and histograms, nothing is sampled";
 pub(super) const LOGGING: &str =
-    "the log level is set by the variable RUST_LOG; there is no log4j to configure";
+    "the log level is set by the variable RUST_LOG and, while a topology runs, by `storm-rs log-level`";
 pub(super) const RAS: &str = "the scheduler spreads executors evenly over the slots and knows no such rule";
 pub(super) const TRIDENT: &str = "there is no Trident here";
 pub(super) const TRANSPORT: &str =

@@ -66,6 +66,11 @@ pub(super) const fn port(default: i64) -> Key {
     row(Kind::Int { min: 1, max: 65_535 }, KeyDefault::Int(default))
 }
 
+/// A port, or 0 for none.
+pub(super) const fn port_or_none(default: i64) -> Key {
+    row(Kind::Int { min: 0, max: 65_535 }, KeyDefault::Int(default))
+}
+
 pub(super) const fn ports(default: &'static [i64]) -> Key {
     row(Kind::IntList { min: 1, max: 65_535 }, KeyDefault::IntList(default))
 }

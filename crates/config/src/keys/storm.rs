@@ -24,6 +24,9 @@ table! {
     /// Name under which the others reach this host. Unset: the address that the daemons listen on, or
     /// what the host says where that is every address.
     "storm.local.hostname": opt_text();
+    /// Directory of the daemons' own logs, within `storm.local.dir` unless absolute.
+    "storm.log.dir": text("logs")
+        .ours("Storm has it as a property of the JVM, by default `logs` in its own directory");
     /// Milliseconds between two attempts of a client to reach Nimbus, at first.
     "storm.nimbus.retry.interval.millis": int(1, 2000);
     /// The most milliseconds between two attempts of a client to reach Nimbus.

@@ -1,6 +1,6 @@
 //! Keys of supervisors, the daemons that start workers.
 
-use super::row::{flag, float, int, opt_number_map, opt_text_map, port, ports, table, unused};
+use super::row::{flag, float, int, opt_number_map, opt_text_map, port, port_or_none, ports, table, unused};
 
 table! {
     /// Attempts at fetching a blob before the failure is reported.
@@ -22,6 +22,9 @@ table! {
     "supervisor.localizer.update.blob.interval.secs": int(1, 30);
     /// Memory capacity of the host, in megabytes.
     "supervisor.memory.capacity.mb": float(false, 4096.0);
+    /// Port on which a supervisor shows its metrics and those of its workers to Prometheus, at `/metrics`;
+    /// 0 for none. Where the default is taken, the supervisor goes on without.
+    "supervisor.metrics.port": port_or_none(9628).ours("Storm reports to Java classes instead");
     /// Seconds between two looks at each slot, a net under the events that trigger at once.
     "supervisor.monitor.frequency.secs": int(1, 3);
     /// Further capacities of the host, by name.

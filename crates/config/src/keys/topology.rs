@@ -45,6 +45,10 @@ table! {
     "topology.environment": opt_text_map();
     /// Seconds for which `topology.max.error.report.per.interval` counts.
     "topology.error.throttle.interval.secs": int(0, 10);
+    /// Older parts of a worker's `events.log` that are kept.
+    "topology.eventlogger.max.retained.files": int(1, 3);
+    /// Megabytes from which a worker's `events.log` is begun anew. `storm-rs debug` has tuples written there.
+    "topology.eventlogger.rotation.size.mb": int(1, 100);
     /// Threads that run a worker's executors: `per-executor` gives each its own, a number shares
     /// so many among them.
     "topology.executor.threads": word_or_int(&["per-executor"], 1)
@@ -195,8 +199,6 @@ unused! {
     EVENTS {
         "topology.event.logger.register" => "Java classes that log events.",
         "topology.eventlogger.executors" => "Executors of the event logger.",
-        "topology.eventlogger.max.retained.files" => "Event files that are kept.",
-        "topology.eventlogger.rotation.size.mb" => "Megabytes of an event file.",
     }
     METRICS {
         "topology.builtin.metrics.bucket.size.secs" => "Seconds between two built-in figures.",

@@ -1,23 +1,37 @@
 //! Keys of the web pages and the REST interface.
 
-use super::row::{flag, int, opt_text, port, table, text, unused};
+use super::row::{flag, int, opt_text, port, table, text, texts, unused};
 
 table! {
     /// Whether the pages and the REST interface may command topologies: activate, kill, rebalance.
     "ui.actions.enabled": flag(true)
         .ours("Storm 2 lists the key and reads it no more; here it works");
+    /// How it is known who asks: `none`, `basic` (name and password) or `header` (set by a proxy in front).
+    "ui.authentication": text("none").ours("in place of Storm's 'ui.filter', a Java class");
+    /// Header in which the proxy names the user, with `header`.
+    "ui.authentication.header": text("x-forwarded-user").ours("in place of Storm's 'ui.filter'");
+    /// IP addresses of the proxies whose header is believed, with `header`.
+    "ui.authentication.proxies": texts(&["127.0.0.1", "::1"]).ours("in place of Storm's 'ui.filter'");
+    /// File with a line `name:hash` for each user, as `htpasswd -B` writes it, with `basic`.
+    "ui.authentication.users.file": opt_text().ours("in place of Storm's 'ui.filter'");
     /// Address of a page with the collected logs, linked from the pages.
     "ui.central.logging.url": opt_text();
+    /// Sites whose scripts may read the REST interface; `*` is any site.
+    "ui.cors.origins": texts(&["*"]).ours("Storm always says `*`");
     /// Address on which pages and REST are served.
     "ui.host": text("127.0.0.1").ours("Storm listens on 0.0.0.0; ours are closed unless opened");
     /// Rows on one page of a table.
     "ui.pagination": int(1, 20);
+    /// Path under which everything is served, too, for a proxy that hands on the whole path.
+    "ui.path.prefix": text("").ours("Storm's pages cannot stand under a prefix");
     /// Port on which pages and REST are served.
     "ui.port": port(8080);
     /// Address for bug reports, linked from the pages.
     "ui.project.bugtracker.url": opt_text();
     /// Title of the pages.
     "ui.title": text("Storm UI");
+    /// Users who may see the pages, of those who are known. Empty: all of them.
+    "ui.users": texts(&[]);
 }
 
 unused! {
@@ -41,9 +55,6 @@ unused! {
         "ui.https.truststore.path" => "Path of the HTTPS trust store.",
         "ui.https.truststore.type" => "Type of the HTTPS trust store.",
         "ui.https.want.client.auth" => "Whether clients are asked for a certificate.",
-    }
-    ACCESS {
-        "ui.users" => "Users who may see the pages.",
     }
     JAVA_CLASS {
         "ui.disable.spout.lag.monitoring" => "Whether the lag of Kafka spouts is left out.",

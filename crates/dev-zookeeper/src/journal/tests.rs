@@ -181,6 +181,104 @@ fn a_directory_has_one_user() {
     open(&dir);
 }
 
+// === What no server has written ===
+
+/// Opens a directory whose snapshot is whole, and holds this.
+fn open_forged(bytes: &[u8]) -> Result<(Journal, State), DataError> {
+    let dir = TempDir::new().unwrap();
+    drop(open(&dir));
+    fs::write(snapshot_path(dir.path(), 1), format::snapshot(bytes)).unwrap();
+    Journal::open(dir.path())
+}
+
+/// Works with a state: a session is opened and closed, and all others expire.
+fn work(state: State) {
+    use crate::core::{ConnectionId, Core, Event, Limits, Now};
+    use crate::jute::Jute as _;
+    let now = |secs| Now { clock: std::time::Duration::from_secs(secs), unix_millis: 1_700_000_000_000 };
+    let mut core = Core::new(state, Limits::default(), now(0));
+    let connection = ConnectionId(1);
+    core.step(now(0), Event::Connected { connection, address: [127, 0, 0, 1].into(), password: [7; 16] });
+    let begin = crate::packet::ConnectRequestBegin {
+        protocol: 0,
+        last_zxid_seen: 0,
+        timeout_ms: 4_000,
+        session: 0,
+        password: Some(vec![0; 16]),
+    };
+    core.step(now(0), Event::Received { connection, frame: begin.to_bytes().into() });
+    core.step(now(1_000_000), Event::Ticked);
+    assert_eq!(core.sessions(), 0);
+}
+
+#[test]
+fn a_snapshot_that_no_server_has_written_is_refused_and_named() {
+    let mut whole = State::default();
+    let open = OpenSession { session: 5, timeout_ms: 4_000, password: Some(vec![3; 16]) };
+    for txn in [txn(1, Change::OpenSession(open)), make(2, 5), make(3, 0)] {
+        whole.replay(&txn).expect("it fits");
+    }
+    work(open_forged(&whole.to_snapshot()).expect("it is whole").1);
+    let forge = |change: &dyn Fn(&mut State)| {
+        let mut state = whole.clone();
+        change(&mut state);
+        state.to_snapshot()
+    };
+    let node = whole.tree.get("/3").unwrap().clone();
+    let of_session = crate::tree::Znode { owner: 5, ..node.clone() };
+    let put = |path: &str, node: &crate::tree::Znode| {
+        let (path, node) = (path.to_owned(), node.clone());
+        forge(&move |state| {
+            state.tree.restore(path.clone(), node.clone());
+        })
+    };
+    let forged = [
+        ("below an ephemeral", put("/2/child", &node)),
+        ("below an ephemeral", put("/2/child", &of_session)),
+        ("cannot be the path", put("2", &of_session)),
+        ("cannot be the path", put("/3/", &of_session)),
+        ("no root", put("/", &of_session)),
+        ("is none that", forge(&|state| state.zxid = i64::MAX)),
+        ("is none that", forge(&|state| state.zxid = -1)),
+        ("is none that", forge(&|state| state.next_session = i64::MAX)),
+        (
+            "is none that",
+            forge(&|state| {
+                let session = state.sessions[&5].clone();
+                state.sessions.insert(i64::MAX, session);
+            }),
+        ),
+        ("no root", forge(&|state| state.tree = crate::tree::Tree::empty())),
+    ];
+    for (wanted, bytes) in forged {
+        let error = open_forged(&bytes).expect_err(wanted).to_string();
+        assert!(error.contains("snapshot.1 is damaged: ") && error.contains(wanted), "{error}");
+        assert!(error.contains("restore the data directory from a copy"), "{error}");
+    }
+}
+
+#[test]
+fn a_log_that_no_server_has_written_is_refused_and_named() {
+    let open = |session| OpenSession { session, timeout_ms: 4_000, password: Some(vec![3; 16]) };
+    let bad_path = Make { path: "/a/".to_owned(), data: None, acl: vec![open_acl()], owner: 5 };
+    let below = Make { path: "/2/child".to_owned(), data: None, acl: vec![open_acl()], owner: 0 };
+    let a = Make { path: "/a".to_owned(), data: None, acl: vec![open_acl()], owner: 0 };
+    let forged = [
+        ("is none that", vec![Txn { stamp: Stamp { zxid: i64::MAX, unix_millis: 0 }, changes: vec![] }]),
+        ("is none that", vec![txn(1, Change::OpenSession(open(i64::MAX)))]),
+        ("cannot be the path", vec![txn(1, Change::Make(a)), txn(2, Change::Make(bad_path))]),
+        ("NoChildrenForEphemerals", vec![make(2, 5), txn(3, Change::Make(below))]),
+    ];
+    for (wanted, txns) in forged {
+        let dir = TempDir::new().unwrap();
+        let (mut journal, _) = super::Journal::open(dir.path()).unwrap();
+        journal.append(&txns).expect("there is room");
+        drop(journal);
+        let error = Journal::open(dir.path()).expect_err(wanted).to_string();
+        assert!(error.contains("log.0 is damaged: ") && error.contains(wanted), "{error}");
+    }
+}
+
 // === Properties ===
 
 /// All that a log holds, and where its last whole record ends.

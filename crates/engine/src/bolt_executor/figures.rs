@@ -1,5 +1,7 @@
 //! The figures of a bolt executor.
 
+use std::sync::atomic::Ordering;
+
 use storm_figures::{ExecutorSnapshot, InputCount, TaskSnapshot};
 use storm_model::{ComponentKind, InputSpec, Time};
 
@@ -54,7 +56,7 @@ impl BoltExecutor {
             tasks: self.tasks.iter().zip(&self.books).enumerate().map(task).collect(),
             queue_latency: self.state.queue.to_compact(),
             late_acks: 0,
-            dropped: self.emitter.dropped,
+            dropped: self.emitter.dropped + self.directory[self.me].refused.load(Ordering::Relaxed),
             window_rows: self.state.window,
             credit_out: self.directory[self.me].account.outstanding().rows,
             uptime: now.since(self.state.started),

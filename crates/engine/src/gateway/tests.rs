@@ -12,7 +12,9 @@ use storm_topology::{
 };
 
 use super::*;
+use crate::bolt_executor::owed::Owed;
 use crate::clock::VirtualClock;
+use crate::credit::WINDOW_BYTES;
 use crate::executor::{Executor, Step, earlier};
 use crate::ids::EdgeIds;
 use crate::lanes::Control;
@@ -24,11 +26,16 @@ type Log<T> = Arc<Mutex<Vec<T>>>;
 
 /// Emits numbers with a text, tracked, and again what failed.
 struct Numbers {
-    count: i64,
     next: i64,
     again: Vec<i64>,
-    ended: Log<(i64, Option<FailCause>)>,
-    text_bytes: usize,
+    plan: Plan,
+}
+
+impl Numbers {
+    fn of(plan: &Plan) -> impl Fn() -> Numbers + Send + Sync + 'static {
+        let plan = plan.clone();
+        move || Numbers { next: 0, again: Vec::new(), plan: plan.clone() }
+    }
 }
 
 /// In this unit a number carries the rounds that it has to go in the cycle.
@@ -44,25 +51,28 @@ impl Spout for Numbers {
     fn next_tuple(&mut self, out: &mut SpoutOutput<'_, i64>) -> Result<Next, SpoutError> {
         let n = match self.again.pop() {
             Some(n) => n,
-            None if self.next == self.count => return Ok(Next::Done),
+            None if self.next == self.plan.count => return Ok(Next::Done),
             None => {
                 self.next += 1;
                 self.next - 1
             }
         };
         // Every thirteenth is so large that it goes in parts.
-        let bytes = if n % 13 == 12 { 30 * self.text_bytes } else { self.text_bytes };
+        let text_bytes = self.plan.text_bytes;
+        let bytes = if n % 13 == 12 { 30 * text_bytes } else { text_bytes };
         out.emit_tracked(n, (n + 2 * ROUND, "x".repeat(bytes)));
         Ok(Next::Emitted)
     }
 
     fn ack(&mut self, n: i64) {
-        self.ended.lock().unwrap().push((n, None));
+        self.plan.ended.lock().unwrap().push((n, None));
     }
 
     fn fail(&mut self, n: i64, cause: FailCause) {
-        self.ended.lock().unwrap().push((n, Some(cause)));
-        self.again.push(n);
+        self.plan.ended.lock().unwrap().push((n, Some(cause)));
+        if self.plan.replays {
+            self.again.push(n);
+        }
     }
 }
 
@@ -91,6 +101,38 @@ impl Bolt for Round {
     }
 }
 
+/// Sends on what it gets.
+struct Forward;
+
+impl Bolt for Forward {
+    fn declare_outputs(&self, out: &mut OutputDeclarer) {
+        out.fields(["n", "text"]);
+    }
+
+    fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+        out.emit((input.get::<i64>("n")?, input.get::<&str>("text")?));
+        Ok(())
+    }
+}
+
+/// Sends so many copies round, or, when it is none, the number to the sink.
+struct Back(Arc<AtomicU32>);
+
+impl Bolt for Back {
+    fn declare_outputs(&self, out: &mut OutputDeclarer) {
+        out.fields(["n", "text"]).stream("again", ["n", "text"]);
+    }
+
+    fn execute(&mut self, input: &Tuple<'_>, out: &mut BoltOutput<'_>) -> Result<(), BoltError> {
+        let (n, text) = (input.get::<i64>("n")?, input.get::<&str>("text")?);
+        match self.0.load(Ordering::SeqCst) {
+            0 => out.emit((n - 2 * ROUND, text)),
+            copies => (0..copies).for_each(|_| out.emit_to("again", (n, text))),
+        }
+        Ok(())
+    }
+}
+
 struct Sink(Log<i64>);
 
 impl Bolt for Sink {
@@ -105,23 +147,49 @@ struct Plan {
     count: i64,
     failing: usize,
     text_bytes: usize,
+    /// What fails comes again.
+    replays: bool,
+    budget: u64,
     ended: Log<(i64, Option<FailCause>)>,
     got: Log<i64>,
+    topology: fn(&Plan) -> Topology,
+    /// Rows that a cycle of its own topology makes of one.
+    copies: Arc<AtomicU32>,
 }
 
 impl Plan {
     fn new(count: i64) -> Plan {
-        Plan { count, failing: 0, text_bytes: 20, ended: Log::default(), got: Log::default() }
+        Plan {
+            count,
+            failing: 0,
+            text_bytes: 20,
+            replays: true,
+            budget: Settings::default().memory_budget,
+            ended: Log::default(),
+            got: Log::default(),
+            topology: Plan::usual,
+            copies: Arc::default(),
+        }
     }
 
-    fn topology(&self) -> Topology {
+    fn usual(&self) -> Topology {
         let mut t = TopologyBuilder::new();
-        let Plan { count, failing, text_bytes, ended, got } = self.clone();
-        let spout = move || Numbers { count, next: 0, again: Vec::new(), ended: ended.clone(), text_bytes };
-        t.set_spout("numbers", spout, 2);
+        let Plan { count, failing, got, .. } = self.clone();
+        t.set_spout("numbers", Numbers::of(self), 2);
         let round = move || Round { random: EdgeIds::seeded(count as u64), failing };
         t.set_bolt("round", round, 3).shuffle_grouping("numbers").fields_grouping(("round", "again"), ["n"]);
         t.set_bolt("sink", move || Sink(got.clone()), 2).shuffle_grouping("round");
+        t.build().unwrap()
+    }
+
+    /// Rows go round from `there` to `back`, where each becomes several, as long as `copies` says so.
+    fn multiplying(&self) -> Topology {
+        let mut t = TopologyBuilder::new();
+        let Plan { got, copies, .. } = self.clone();
+        t.set_spout("numbers", Numbers::of(self), 2);
+        t.set_bolt("there", || Forward, 1).shuffle_grouping("numbers").shuffle_grouping(("back", "again"));
+        t.set_bolt("back", move || Back(copies.clone()), 1).shuffle_grouping("there");
+        t.set_bolt("sink", move || Sink(got.clone()), 1).shuffle_grouping("back");
         t.build().unwrap()
     }
 
@@ -143,7 +211,7 @@ struct Side {
 
 impl Side {
     fn new(plan: &Plan, clock: &Arc<VirtualClock>, here: &[u32], seed: u64) -> Side {
-        let topology = plan.topology();
+        let topology = (plan.topology)(plan);
         let tasks = storm_model::TaskTable::new(&topology.spec);
         let ids = storm_model::tasks::executors(&topology.spec, &tasks);
         let (sender, events) = mpsc::channel();
@@ -159,6 +227,7 @@ impl Side {
         let pending = ComponentSettings { max_spout_pending: 40, ..ComponentSettings::default() };
         let settings = Settings {
             message_timeout: Duration::from_secs(5),
+            memory_budget: plan.budget,
             components: [(ComponentId::from("numbers"), pending)].into(),
             ..Settings::default()
         };
@@ -467,6 +536,61 @@ fn apart(plan: &Plan) -> Net {
 }
 
 #[test]
+fn a_cycle_that_multiplies_through_two_workers_keeps_to_the_budget_and_runs_empty() {
+    let [back, numbers, sink, there] = [0, 1, 3, 4];
+    // The spouts above the cycle are where its rows wait, or they are not.
+    for (seed, spouts) in [back, there].into_iter().enumerate() {
+        for seed in seed as u64 * 10..seed as u64 * 10 + 5 {
+            let (budget, replays) = (100_000, false);
+            let plan = Plan { budget, replays, topology: Plan::multiplying, ..Plan::new(30) };
+            plan.copies.store(2, Ordering::SeqCst);
+            let place =
+                |bolt: u32| if bolt == spouts { vec![bolt, numbers, numbers + 1] } else { vec![bolt] };
+            let mut net = Net::new(&plan, &[&place(back), &place(there), &[sink]], seed);
+            let mut most = 0;
+            let mut look = |net: &Net| {
+                let used = net.sides.iter().map(|side| side.directory().budget.used()).max();
+                most = most.max(used.unwrap());
+            };
+            for _ in 0..20_000 {
+                net.step();
+                look(&net);
+            }
+            while !net.is_complete() {
+                net.settle();
+                look(&net);
+            }
+            net.complete();
+            assert!((budget / 2..budget + 1_000).contains(&most), "{most} bytes of {budget}");
+            assert!(net.sides.iter().all(|side| side.directory().budget.used() == 0));
+            let ended = plan.ended.lock().unwrap();
+            assert!(ended.iter().all(|(_, cause)| *cause == Some(FailCause::LoopBudget)), "{ended:?}");
+            assert_eq!(ended.len(), 60);
+        }
+    }
+}
+
+#[test]
+fn untracked_rows_that_find_their_cycle_full_are_dropped_and_counted() {
+    let net = Net::new(&Plan { budget: 1_000, ..Plan::new(1) }, &[&[0, 1, 2, 5], &[3, 4, 6]], 3);
+    let side = &net.sides[0];
+    let first = |index: u32| (index, side.wiring.executors[index as usize].1.first);
+    let (to, from) = (first(Plan::ROUND[0]), first(Plan::ROUND[1]));
+    let (line, budget, again) = (&side.lines[&1], &side.directory().budget, 1);
+    let mut into = line.data_in();
+    let mut feed = |looped| {
+        into.frame(looped, &row(&net, to, from, again, 2)).unwrap();
+        (line.rows_received(), side.directory()[to.0].refused.load(Ordering::SeqCst))
+    };
+    budget.enter_loop(990);
+    assert_eq!(feed(kind::LOOPED), (1, 1));
+    assert_eq!(budget.used(), 990);
+    budget.leave_loop(990);
+    assert_eq!(feed(kind::LOOPED), (2, 1));
+    assert!(budget.used() > 0);
+}
+
+#[test]
 fn credit_of_rows_of_a_former_life_is_not_told_to_the_next() {
     let mut net = apart(&Plan::new(100));
     // The first executor of the bolt has its first row, and has not taken it.
@@ -479,6 +603,57 @@ fn credit_of_rows_of_a_former_life_is_not_told_to_the_next() {
     let news = net.sides[1].lines[&0].peer.take_news();
     assert_eq!(news.returned, BTreeMap::new());
     net.complete();
+}
+
+#[test]
+fn credit_goes_back_in_fair_parts_while_there_is_work_and_all_of_it_when_there_is_none() {
+    let net = Net::new(&Plan::new(1), &[&[0], &[1], &[2, 3, 4, 5, 6]], 7);
+    let (side, round) = (&net.sides[2], Plan::ROUND[0]);
+    let peer = |peer: usize| side.lines[&peer].peer.clone();
+    // Each of two workers may have a hundred rows out.
+    side.directory().resize(round, 200, &mut Vec::new());
+    let mut owed = Owed::default();
+    let mut step = |taken: &[(u32, i64, i64)], is_flushed: bool| {
+        for (from, rows, bytes) in taken {
+            let grant = owed.of(*from, peer(*from as usize).life);
+            *grant = Grant { rows: grant.rows + rows, bytes: grant.bytes + bytes };
+        }
+        if is_flushed {
+            owed.pay_all(round, side.directory());
+        } else {
+            owed.pay_much(round, side.directory());
+        }
+        [0, 1].map(|i| peer(i).take_news().returned.remove(&round).map_or(0, |grant| grant.rows))
+    };
+    assert_eq!(step(&[(0, 24, 1), (1, 10, 1)], false), [0, 0]);
+    assert_eq!(step(&[(0, 1, 1)], false), [25, 0], "a quarter of what one may have out");
+    assert_eq!(step(&[(0, 1, WINDOW_BYTES / 4)], false), [1, 0], "or of the bytes");
+    assert_eq!(step(&[(0, 3, 1)], true), [3, 10]);
+    assert_eq!(step(&[], true), [0, 0]);
+}
+
+#[test]
+fn a_bolt_that_waits_owes_nothing() {
+    let mut net = apart(&Plan::new(100));
+    let first = |net: &Net, index: u32| (index, net.sides[0].wiring.executors[index as usize].1.first);
+    let (spout, round) = (first(&net, 0), first(&net, Plan::ROUND[0]));
+    // A window of which all that comes is far less than a quarter.
+    net.sides[1].directory().resize(round.0, 1_000, &mut Vec::new());
+    for _ in 0..5 {
+        let body = row(&net, round, spout, 0, 2);
+        net.sides[1].lines[&0].data_in().frame(kind::ROWS, &body).unwrap();
+    }
+    let now = net.clock.now();
+    let mut returned = Vec::new();
+    let mut step = || {
+        let step = net.sides[1].executors[0].step(now);
+        let news = net.sides[1].lines[&0].peer.take_news();
+        returned.push(news.returned.get(&round.0).map_or(0, |grant| grant.rows));
+        step
+    };
+    while let Step::Busy = step() {}
+    // With the first step a flush is due; then there is work, and at last there is none.
+    assert_eq!(returned, [1, 0, 4]);
 }
 
 #[test]

@@ -19,38 +19,55 @@ use crate::window::{Window, Windowed};
 /// What a task counted in each window.
 type Sums = BTreeMap<TaskId, Windowed<TaskTotal>>;
 
-pub(super) fn report(keeper: &Keeper, now: Time) -> TopologyFigures {
-    let sums: Sums = keeper
-        .tasks
-        .iter()
-        .map(|(task, kept)| (*task, Windowed::new(|window| kept.history.sum(window, now))))
-        .collect();
+/// What keepers of different sources know together. Of each task one of them says what there is of it now.
+struct View<'a> {
+    tasks: BTreeMap<TaskId, &'a KeptTask>,
+    executors: BTreeMap<ExecutorId, &'a KeptExecutor>,
+}
+
+pub(crate) fn report(keepers: &[&Keeper], now: Time) -> TopologyFigures {
+    let mut view = View { tasks: BTreeMap::new(), executors: BTreeMap::new() };
+    let mut sums: Sums = BTreeMap::new();
+    for keeper in keepers {
+        view.executors.extend(keeper.executors.iter().map(|(id, kept)| (*id, kept)));
+        for (task, kept) in &keeper.tasks {
+            let shown = view.tasks.entry(*task).or_insert(kept);
+            if shown.told < kept.told {
+                *shown = kept;
+            }
+            let own = Windowed::new(|window| kept.history.sum(window, now));
+            match sums.get_mut(task) {
+                Some(all) => Window::ALL.into_iter().for_each(|window| all[window].absorb(&own[window])),
+                None => drop(sums.insert(*task, own)),
+            }
+        }
+    }
     let mut kinds: BTreeMap<&ComponentId, ComponentKind> = BTreeMap::new();
-    for kept in keeper.tasks.values() {
+    for kept in view.tasks.values() {
         kinds.insert(&kept.component, kept.kind);
     }
-    let component = |(component, kind)| component_figures(keeper, &sums, component, kind, now);
+    let component = |(component, kind)| component_figures(&view, &sums, component, kind, now);
     TopologyFigures { components: kinds.into_iter().map(component).collect() }
 }
 
 fn component_figures(
-    keeper: &Keeper,
+    view: &View<'_>,
     sums: &Sums,
     component: &ComponentId,
     kind: ComponentKind,
     now: Time,
 ) -> ComponentFigures {
-    let tasks: Vec<(TaskId, &KeptTask)> = keeper
+    let tasks: Vec<(TaskId, &KeptTask)> = view
         .tasks
         .iter()
         .filter(|(_, kept)| kept.component == *component)
-        .map(|(id, t)| (*id, t))
+        .map(|(id, kept)| (*id, *kept))
         .collect();
-    let executors: Vec<ExecutorFigures> = keeper
+    let executors: Vec<ExecutorFigures> = view
         .executors
         .iter()
         .filter(|(_, kept)| kept.component == *component)
-        .map(|(id, kept)| executor_figures(keeper, sums, *id, kept, now))
+        .map(|(id, kept)| executor_figures(view, sums, *id, kept, now))
         .collect();
     let all = together(tasks.iter().map(|(id, _)| &sums[id]));
     let mut figures = Windowed::new(|window| figures(window, &all[window]));
@@ -79,7 +96,7 @@ fn component_figures(
 }
 
 fn executor_figures(
-    keeper: &Keeper,
+    view: &View<'_>,
     sums: &Sums,
     executor: ExecutorId,
     kept: &KeptExecutor,
@@ -87,7 +104,7 @@ fn executor_figures(
 ) -> ExecutorFigures {
     let all = together(executor.tasks().filter_map(|task| sums.get(&task)));
     let mut gauges = Gauges::default();
-    let tasks = executor.tasks().filter_map(|task| keeper.tasks.get(&task));
+    let tasks = executor.tasks().filter_map(|task| view.tasks.get(&task));
     tasks.for_each(|task| gauges.include(&task.gauges));
     gauges.window_rows = kept.window_rows;
     gauges.credit_out = kept.credit_out;

@@ -21,6 +21,11 @@ impl Packed {
     pub(super) fn iter(&self) -> Iter<'_> {
         Iter { bytes: &self.0, value: 0 }
     }
+
+    /// How they are packed.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl FromIterator<(u64, u64)> for Packed {

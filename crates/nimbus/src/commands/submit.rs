@@ -101,7 +101,9 @@ pub(super) fn decide(
         pending: None,
         assignment_number: 0,
         assignment_version: 0,
+        status_version: 0,
         rebalances: 0,
+        tuning: Default::default(),
         explanation: String::new(),
         id,
     };

@@ -246,3 +246,120 @@ fn ids_of_commands_can_be_names_of_nodes() {
         assert_eq!(Command::check_id(bad).unwrap_err().code, ErrorCode::Usage, "{bad}");
     }
 }
+
+fn set_levels(levels: &[(&str, &str, u32, &str)]) -> Command {
+    let level = |(logger, level, timeout_secs, reset): &(&str, &str, u32, &str)| v1::LogLevel {
+        logger: (*logger).to_owned(),
+        level: (*level).to_owned(),
+        timeout_secs: *timeout_secs,
+        until_ms: 7,
+        reset_level: (*reset).to_owned(),
+    };
+    let levels = levels.iter().map(level).collect();
+    Command::SetLogLevels(v1::LogLevelsRequest {
+        command_id: "c".to_owned(),
+        name: "words".to_owned(),
+        levels,
+    })
+}
+
+fn set_debug(component: &str, enable: bool, sampling_percent: f64) -> Command {
+    let (command_id, name, component) = ("c".to_owned(), "words".to_owned(), component.to_owned());
+    Command::SetDebug(v1::DebugRequest { command_id, name, component, enable, sampling_percent })
+}
+
+/// What stands in the record, as `logger=level@until>reset`.
+fn levels_of(record: &TopologyRecord) -> Vec<String> {
+    let levels = storm_rpc::convert::log_levels(&record.tuning);
+    levels.iter().map(|l| format!("{}={}@{}>{}", l.logger, l.level, l.until_ms, l.reset_level)).collect()
+}
+
+#[test]
+fn levels_are_kept_with_their_end_and_counted() {
+    let fixture = Fixture::new().with(testing::topology("words", 1));
+    let levels = [("", "all", 0, ""), ("word_count::split", "Fatal", 30, "info"), ("b", "WARNING", 1, "")];
+    let decision = fixture.decide(set_levels(&levels)).unwrap();
+    let record = put(&decision).clone();
+    let wanted = ["ROOT=TRACE@0>", "b=WARN@1764000001123>", "word_count::split=ERROR@1764000030123>INFO"];
+    assert_eq!((levels_of(&record), record.tuning.version), (wanted.map(str::to_owned).into(), 1));
+
+    let fixture = fixture.with(record);
+    let decision =
+        fixture.decide(set_levels(&[("root", "", 0, ""), ("word-count", "debug", 0, "")])).unwrap();
+    let record = put(&decision);
+    assert_eq!((record.tuning.log_levels.len(), record.tuning.version), (3, 2));
+    assert_eq!(decision.answer.notes.len(), 1, "modules have no '-': {:?}", decision.answer.notes);
+    let decision = fixture.decide(set_levels(&[("c", "", 0, "")])).unwrap();
+    assert_eq!(decision.answer.notes, ["the level of 'c' was not changed"]);
+    assert_eq!(decision.changes.len(), 1, "the answer alone is written");
+}
+
+#[test]
+fn what_is_no_level_or_no_logger_is_refused() {
+    let fixture = Fixture::new().with(testing::topology("words", 1));
+    for (levels, words) in [
+        ([("a", "LOUD", 0, "")], "'LOUD' is no level: there are ALL"),
+        ([("a", "INFO", 0, "quiet")], "'quiet' is no level: there are ALL"),
+        ([("a,b", "INFO", 0, "")], "'a,b' is no name of a logger"),
+        ([("a[b", "", 0, "")], "'a[b' is no name of a logger"),
+    ] {
+        let error = fixture.decide(set_levels(&levels)).unwrap_err();
+        assert!(error.code == ErrorCode::Invalid && error.message.starts_with(words), "{error:?}");
+    }
+    let many: Vec<String> = (0..=100).map(|n| format!("a{n}")).collect();
+    let many: Vec<_> = many.iter().map(|logger| (logger.as_str(), "INFO", 0, "")).collect();
+    assert_eq!(fixture.decide(set_levels(&many)).unwrap_err().code, ErrorCode::Invalid);
+    let other =
+        Command::SetLogLevels(v1::LogLevelsRequest { name: "other".to_owned(), ..Default::default() });
+    assert_eq!(fixture.decide(other).unwrap_err().code, ErrorCode::NoSuchTopology);
+}
+
+#[test]
+fn a_level_leaves_the_record_when_its_time_is_over() {
+    let mut fixture = Fixture::new().with(testing::topology("words", 1));
+    let levels = [("a", "DEBUG", 10, ""), ("b", "DEBUG", 10, "WARN"), ("c", "DEBUG", 20, "")];
+    let record = put(&fixture.decide(set_levels(&levels)).unwrap()).clone();
+    fixture = fixture.with(record);
+    fixture.state.is_dirty = false;
+    let start = 1_764_000_000_123;
+    assert!(fixture.state.due(Time::ZERO, start + 9_999).is_empty());
+    let due = fixture.state.due(Time::ZERO, start + 10_000);
+    let [Change::PutTopology(record)] = &due[0][..] else { panic!("{due:?}") };
+    assert_eq!(levels_of(record), ["b=WARN@0>".to_owned(), format!("c=DEBUG@{}>", start + 20_000)]);
+    assert_eq!(record.tuning.version, 2);
+    fixture = fixture.with((**record).clone());
+    fixture.state.is_dirty = false;
+    assert!(fixture.state.due(Time::ZERO, start + 10_000).is_empty());
+}
+
+#[test]
+fn a_component_can_be_sampled_or_left_out_and_the_end_is_for_all() {
+    let fixture = Fixture::new().with(testing::topology("words", 1));
+    let after = |fixture: Fixture, command| {
+        let decision = fixture.decide(command).unwrap();
+        let record = put(&decision).clone();
+        let options = storm_rpc::convert::debug_options(&record.tuning).into_iter();
+        let options: Vec<_> =
+            options.map(|o| format!("{}:{}:{}", o.component, o.enable, o.sampling_percent)).collect();
+        (fixture.with(record), options.join(" "))
+    };
+    let (fixture, options) = after(fixture, set_debug("count", true, 50.0));
+    assert_eq!(options, "count:true:50");
+    let (fixture, options) = after(fixture, set_debug("count", false, 0.0));
+    assert_eq!(options, "");
+    let (fixture, _) = after(fixture, set_debug("", true, 10.0));
+    let (fixture, options) = after(fixture, set_debug("count", false, 0.0));
+    assert_eq!(options, ":true:10 count:false:10");
+    assert_eq!(fixture.state.find("words").unwrap().record().tuning.version, 4);
+    let again = fixture.decide(set_debug("count", false, 0.0)).unwrap();
+    assert_eq!((again.answer.notes, again.changes.len()), (vec!["it is off already".to_owned()], 1));
+    let (fixture, options) = after(fixture, set_debug("", false, 0.0));
+    assert_eq!(options, "");
+
+    let error = fixture.decide(set_debug("cuont", true, 10.0)).unwrap_err();
+    assert_eq!((error.code, &*error.message), (ErrorCode::Invalid, "'words' has no component 'cuont'"));
+    assert_eq!(error.advice, "there are: count, words");
+    for percent in [-1.0, 100.5, f64::NAN] {
+        assert_eq!(fixture.decide(set_debug("", true, percent)).unwrap_err().code, ErrorCode::Invalid);
+    }
+}

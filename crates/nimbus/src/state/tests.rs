@@ -17,6 +17,8 @@ struct World {
     now: Time,
     version: i32,
     removed: Vec<TopologyId>,
+    /// What workers were asked last.
+    rounds: BTreeMap<String, u64>,
 }
 
 impl World {
@@ -26,6 +28,7 @@ impl World {
             now: Time::from_secs(1000),
             version: 0,
             removed: vec![],
+            rounds: BTreeMap::new(),
         };
         world.register(supervisors);
         world.state.liveness.listen(world.now);
@@ -75,6 +78,8 @@ impl World {
     fn pass(&mut self, reporting: &[&str]) {
         self.now = self.now + Duration::from_millis(500);
         for id in reporting {
+            let asked = self.state.rounds(id).into_iter();
+            self.rounds.extend(asked.map(|asked| (asked.topology_id, asked.round)));
             let report = self.report(id);
             self.state.supervisor_reported(self.now, self.wall_ms(), report);
         }
@@ -100,6 +105,7 @@ impl World {
     ) -> v1::WorkerReport {
         let known = &self.state.topologies[topology];
         let is_active = known.record().status == Status::Active;
+        let asked = self.rounds.get(topology.as_str()).filter(|_| !is_active);
         v1::WorkerReport {
             topology_id: topology.to_string(),
             slot: Some((&worker.slot).into()),
@@ -107,7 +113,7 @@ impl World {
             state: v1::WorkerState::Running.into(),
             assignment_version: known.assignment().unwrap().version,
             is_active,
-            is_quiet: !is_active,
+            quiet_look: asked.map(|round| v1::QuietLook { round: *round, ..v1::QuietLook::default() }),
             uptime_ms: self.now.as_nanos() / 1_000_000,
             ..v1::WorkerReport::default()
         }
@@ -237,10 +243,109 @@ fn what_is_not_read_is_not_gone() {
     world.act();
     assert!(world.state.topologies[&two].is_astray());
     assert_eq!(world.state.topologies[&two].assignment(), None);
+    // Where it runs, its supervisor tells.
     let three = world.submit("three", 4);
+    assert_eq!(world.state.topologies[&three].assignment(), None, "nobody has told what is free");
+    let mut report = world.report("a");
+    report.slots = vec![slot_report(&two, &before.1.workers[0])];
+    world.state.supervisor_reported(world.now, wall_ms, report);
+    world.act();
     let used: BTreeSet<u16> =
         world.assignment(&three).workers.iter().map(|worker| worker.slot.port).collect();
     assert!(!used.contains(&before.0.workers[0].slot.port), "{used:?}");
+    assert!(!used.contains(&before.1.workers[0].slot.port), "{used:?}");
+    assert_eq!(used.len(), 2);
+}
+
+fn slot_report(topology: &TopologyId, worker: &storm_model::WorkerAssignment) -> v1::SlotReport {
+    v1::SlotReport {
+        port: worker.slot.port.into(),
+        topology_id: topology.to_string(),
+        incarnation: Some(v1::Incarnation { number: worker.number, restarts: 0 }),
+        ..v1::SlotReport::default()
+    }
+}
+
+fn garbled(
+    assignments: &mut Children<TopologyId, AssignmentRecord>,
+    id: &TopologyId,
+) -> storm_cluster::RecordError {
+    let error = storm_cluster::RecordError::Corrupt {
+        kind: "assignment",
+        path: format!("/storm/assignments/{id}"),
+        reason: "expected value".to_owned(),
+    };
+    assignments.insert(id.clone(), Err(error.clone()));
+    error
+}
+
+fn rebalance_now(world: &mut World, id: &TopologyId) {
+    let mut record = world.state.topologies[id].record().clone();
+    record.status = Status::Rebalancing;
+    record.previous_status = Some(Status::Active);
+    record.pending = pending(world, PendingKind::Rebalance { workers: None, executors: BTreeMap::new() }, 0);
+    world.put(record);
+    world.act();
+}
+
+#[test]
+fn an_assignment_that_cannot_be_read_concerns_its_topology_alone() {
+    let mut world = World::new(&[("a", 4)]);
+    let (one, two) = (world.submit("one", 1), world.submit("two", 1));
+    let before = world.assignment(&two).clone();
+    let (topologies, mut assignments) = world.read();
+    let error = garbled(&mut assignments, &two);
+    let wall_ms = world.wall_ms();
+    for _ in 0..3 {
+        world.state.load(world.now, wall_ms, topologies.clone(), assignments.clone(), BTreeSet::new());
+        world.act();
+    }
+    assert_eq!(world.state.frozen, None);
+    assert_eq!(*world.assignment(&two), before, "left running where it is");
+    let errors = &world.state.topologies[&two].errors;
+    assert_eq!(errors.len(), 1, "told once: {errors:?}");
+    assert!(errors[0].message.starts_with(&error.to_string()), "{errors:?}");
+    assert!(errors[0].message.contains("`storm-rs rebalance two`"), "{errors:?}");
+    assert!(world.state.topologies[&one].errors.is_empty());
+    let three = world.submit("three", 2);
+    assert_eq!(world.assignment(&three).workers.len(), 2);
+    rebalance_now(&mut world, &two);
+    assert_eq!(world.assignment(&two).workers, before.workers, "nobody has to move");
+    assert_eq!(world.assignment(&two).version, before.version + 1);
+    assert!(!world.state.topologies[&two].is_astray());
+}
+
+#[test]
+fn a_leader_that_cannot_read_an_assignment_gives_its_slots_to_nobody() {
+    let mut world = World::new(&[("a", 3)]);
+    let id = world.submit("two", 2);
+    let before = world.assignment(&id).clone();
+    let (topologies, mut assignments) = world.read();
+    garbled(&mut assignments, &id);
+    let wall_ms = world.wall_ms();
+    world.state = State::new(Liveness::new(WINDOW));
+    world.register(&[("a", 3)]);
+    world.state.load(world.now, wall_ms, topologies, assignments, BTreeSet::new());
+    world.act();
+    assert!(world.state.topologies[&id].is_astray());
+    let other = world.submit("other", 1);
+    assert_eq!(world.state.topologies[&other].assignment(), None);
+    let mut report = world.report("a");
+    report.slots = before.workers.iter().map(|worker| slot_report(&id, worker)).collect();
+    world.state.supervisor_reported(world.now, wall_ms, report);
+    world.act();
+    let free = world.assignment(&other).workers[0].slot.clone();
+    assert!(before.workers.iter().all(|worker| worker.slot != free));
+    assert_eq!(world.state.used_slots().len(), 3);
+    // Numbers go on where they were, for they stand in the record.
+    rebalance_now(&mut world, &id);
+    let after = world.assignment(&id).clone();
+    assert!(after.version > before.version);
+    let used = |assignment: &Assignment| -> BTreeSet<u64> {
+        assignment.workers.iter().map(|worker| worker.number).collect()
+    };
+    assert!(used(&before).iter().max() < used(&after).iter().min(), "{after:?}");
+    assert_eq!(after.workers.len(), 2);
 }
 
 #[test]
@@ -517,4 +622,56 @@ proptest! {
             prop_assert_eq!(slots, workers, "a slot belongs to one topology");
         }
     }
+}
+
+#[test]
+fn a_status_is_counted_when_it_is_another_one() {
+    let mut world = World::new(&[("a", 1)]);
+    let id = world.submit("w", 1);
+    let count = |world: &World, status| {
+        let mut record = world.state.topologies[&id].record().clone();
+        record.status = status;
+        let mut changes = [Change::PutTopology(Box::new(record))];
+        world.state.count_statuses(&mut changes);
+        let [Change::PutTopology(record)] = changes else { unreachable!("it was one") };
+        *record
+    };
+    // Of a Nimbus that did not count.
+    assert_eq!(world.state.topologies[&id].record().status_version, 0);
+    let counted =
+        [Status::Active, Status::Active, Status::Inactive, Status::Inactive, Status::Active].map(|status| {
+            let record = count(&world, status);
+            let version = record.status_version;
+            world.put(record);
+            version
+        });
+    assert_eq!(counted, [1, 1, 2, 2, 3]);
+}
+
+#[test]
+fn the_work_of_an_unhealthy_machine_is_moved() {
+    let mut world = World::new(&[("a", 2), ("b", 2)]);
+    let id = world.submit("w", 2);
+    assert_eq!(world.homes(&id), ["a".to_owned(), "b".to_owned()].into());
+    let before = world.assignment(&id).clone();
+    let tell = |world: &mut World, unhealthy: [&str; 2]| {
+        for (id, unhealthy) in ["a", "b"].into_iter().zip(unhealthy) {
+            let report = v1::SupervisorReport { unhealthy: unhealthy.to_owned(), ..world.report(id) };
+            let wall_ms = world.wall_ms();
+            world.state.supervisor_reported(world.now, wall_ms, report);
+        }
+        world.act();
+    };
+    tell(&mut world, ["", "the disk is full"]);
+    let after = world.assignment(&id).clone();
+    assert_eq!(world.homes(&id), ["a".to_owned()].into());
+    let of_a = |assignment: &Assignment| {
+        assignment.workers.iter().find(|worker| worker.slot.port == before.workers[0].slot.port).cloned()
+    };
+    assert_eq!(of_a(&after), of_a(&before), "who was well runs on");
+    // Nor does it come back by itself, or leave the last place there is.
+    tell(&mut world, ["", ""]);
+    assert_eq!(*world.assignment(&id), after);
+    tell(&mut world, ["too hot", "the disk is full"]);
+    assert_eq!(*world.assignment(&id), after);
 }

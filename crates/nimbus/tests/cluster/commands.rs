@@ -1,6 +1,8 @@
 //! One Nimbus, one ZooKeeper, pretended supervisors: what commands do.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::BTreeMap;
+
 use super::common::*;
 use storm_model::Status;
 use storm_rpc::client::Token;
@@ -196,6 +198,40 @@ async fn a_rebalance_changes_workers_and_executors() {
     assert_eq!((record.status, record.workers, record.rebalances), (Status::Active, 2, 1));
     assert_eq!(record.pending, None);
     page(&one.calls, "words", |page| page.is_settled).await;
+    one.nimbus.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebalance_without_a_wait_says_what_moves() {
+    let one = one().await;
+    let supervisor = Supervisor::start(&one.zoo, one.calls.clone(), "a", 4).await;
+    supervisor.manner.lock().unwrap().is_quiet = false;
+    let (id, before) = submit(&one.cluster, &one.calls, "words", 1).await;
+    page(&one.calls, "words", |page| page.is_settled).await;
+    let request = v1::RebalanceRequest { workers: Some(3), ..rebalance("words", 0) };
+    let said = one.calls.rebalance(&request).await.unwrap();
+    let after = assignment(&one.cluster, &id, |assignment| assignment.workers.len() == 3).await;
+    let homes = |assignment: &storm_model::Assignment| -> BTreeMap<u32, String> {
+        let of = |worker: &storm_model::WorkerAssignment| {
+            let home = format!("{}:{}", worker.host, worker.slot.port);
+            let executors = worker.executors.clone().into_iter();
+            executors.map(move |executor| (executor.executor.first.0, home.clone())).collect::<Vec<_>>()
+        };
+        assignment.workers.iter().flat_map(of).collect()
+    };
+    let (before, after) = (homes(&before), homes(&after));
+    let moved: BTreeMap<u32, (&String, &String)> = before
+        .iter()
+        .map(|(task, from)| (*task, (from, &after[task])))
+        .filter(|(_, (from, to))| from != to)
+        .collect();
+    assert!(!moved.is_empty() && moved.len() < before.len(), "some stay: {moved:?}");
+    let told = said.moves.iter().map(|told| {
+        let executor = told.executor.as_ref().unwrap();
+        (executor.first_task, (&told.from, &told.to))
+    });
+    assert_eq!(told.collect::<BTreeMap<_, _>>(), moved);
+    assert_eq!(said.moves.len(), moved.len(), "each once");
     one.nimbus.stop().await;
 }
 

@@ -15,8 +15,9 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use storm_cluster::{Cluster, Registration, Snapshot, SupervisorRecord};
 use storm_config::Config;
+use storm_figures::Keeper;
 use storm_model::{
-    Assignment, ComponentKind, ComponentSpec, Fields, GroupingSpec, InputSpec, Status, StreamSpec,
+    Assignment, ComponentKind, ComponentSpec, Fields, GroupingSpec, InputSpec, Status, StreamSpec, Time,
     TopologyId, TopologySpec,
 };
 use storm_nimbus::Options;
@@ -173,6 +174,7 @@ impl Nimbus {
         config.layer_arguments(["storm.local.hostname=127.0.0.1"]).unwrap();
         let mut options = Options::from_config(&config, Secret::new(SECRET)).unwrap();
         options.port = 0;
+        options.metrics = None;
         options.zookeeper = zookeeper(zookeeper_at);
         options.local_dir = directory.to_owned();
         options.supervisor_timeout = WINDOW;
@@ -212,6 +214,8 @@ pub struct Manner {
     pub moved: u64,
     pub is_done: bool,
     pub figures: Vec<u8>,
+    /// How often each worker was started again.
+    pub restarts: u64,
     pub errors: Vec<v1::ErrorReport>,
 }
 
@@ -280,10 +284,14 @@ async fn report(cluster: Cluster, nimbuses: Nimbuses, id: String, manner: Arc<Mu
     let (assignments, topologies) = (cluster.watch_assignments(), cluster.watch_topologies());
     let mut every = tokio::time::interval(Duration::from_millis(100));
     let mut uptime_ms = 0;
+    // What cannot be read says nothing.
+    let mut known = BTreeMap::new();
+    let mut asked = BTreeMap::new();
+    let mut kept = Kept::default();
     loop {
         every.tick().await;
         uptime_ms += 100;
-        let Manner { is_quiet, recent_failures, moved, is_done, figures, errors } =
+        let Manner { is_quiet, recent_failures, moved, is_done, figures, restarts, errors } =
             manner.lock().unwrap().clone();
         let mut report =
             v1::SupervisorReport { supervisor_id: id.clone(), uptime_ms, ..v1::SupervisorReport::default() };
@@ -293,11 +301,14 @@ async fn report(cluster: Cluster, nimbuses: Nimbuses, id: String, manner: Arc<Mu
             nimbuses.report_supervisor(&report).await.ok();
             continue;
         };
-        for (topology, node) in &*assignments {
+        known.retain(|topology, _| assignments.contains_key(topology));
+        known.extend(assignments.iter().filter_map(|(topology, node)| {
+            Some((topology.clone(), node.as_ref().ok()?.value.assignment.clone()))
+        }));
+        for (topology, assignment) in &known {
             let Some(Ok(record)) = topologies.get(topology) else { continue };
-            let assignment = &node.as_ref().unwrap().value.assignment;
             for worker in assignment.workers.iter().filter(|worker| worker.slot.supervisor == *id) {
-                let incarnation = Some(v1::Incarnation { number: worker.number, restarts: 0 });
+                let incarnation = Some(v1::Incarnation { number: worker.number, restarts });
                 let is_active = record.value.status == Status::Active;
                 report.slots.push(v1::SlotReport {
                     port: worker.slot.port.into(),
@@ -315,9 +326,7 @@ async fn report(cluster: Cluster, nimbuses: Nimbuses, id: String, manner: Arc<Mu
                     pid: 7,
                     state: v1::WorkerState::Running.into(),
                     assignment_version: assignment.version,
-                    is_quiet: is_quiet && !is_active,
-                    rows_sent: 5,
-                    rows_received: 5,
+                    quiet_look: asked.get(topology.as_str()).filter(|_| is_quiet && !is_active).map(look),
                     is_active,
                     uptime_ms,
                     moved,
@@ -328,8 +337,52 @@ async fn report(cluster: Cluster, nimbuses: Nimbuses, id: String, manner: Arc<Mu
                 });
             }
         }
-        nimbuses.report_supervisor(&report).await.ok();
+        kept.observe(&report);
+        if let Ok(reply) = nimbuses.report_supervisor(&report).await {
+            if reply.wants_figures {
+                nimbuses.report_figures(&kept.messages(&id)).await.ok();
+            }
+            asked.extend(reply.rounds.into_iter().map(|asked| (asked.topology_id, asked.round)));
+        }
     }
+}
+
+/// What it has kept of figures, by topology.
+#[derive(Default)]
+struct Kept {
+    keepers: BTreeMap<String, Keeper>,
+    now: Time,
+}
+
+impl Kept {
+    fn observe(&mut self, report: &v1::SupervisorReport) {
+        self.now = Time::from_secs(10_000_000) + Duration::from_millis(report.uptime_ms);
+        for worker in report.workers.iter().filter(|worker| !worker.figures.is_empty()) {
+            let Ok(snapshot) = serde_json::from_slice(&worker.figures) else { continue };
+            let keeper = self.keepers.entry(worker.topology_id.clone()).or_default();
+            let life = worker.incarnation.unwrap().into();
+            keeper.observe_life(self.now, life, worker.uptime_ms, &snapshot);
+        }
+    }
+
+    /// In parts of some bytes.
+    fn messages(&self, id: &str) -> Vec<v1::KeptFigures> {
+        let part = |topology: &str, data: &[u8]| v1::KeptFigures {
+            supervisor_id: id.to_owned(),
+            topology_id: topology.to_owned(),
+            data: data.to_vec().into(),
+            is_last: topology.is_empty(),
+        };
+        let of = |(topology, keeper): (&String, &Keeper)| {
+            let bytes = keeper.to_portable(self.now);
+            bytes.chunks(100).map(|data| part(topology, data)).collect::<Vec<_>>()
+        };
+        self.keepers.iter().flat_map(of).chain([part("", b"")]).collect()
+    }
+}
+
+fn look(round: &u64) -> v1::QuietLook {
+    v1::QuietLook { round: *round, rows_sent: 5, rows_received: 5 }
 }
 
 /// A spout `words` with 2 executors of 4 tasks, and a bolt `count` with 2 of 2.

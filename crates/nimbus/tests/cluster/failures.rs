@@ -261,3 +261,65 @@ async fn a_nimbus_ends_soon_although_zookeeper_is_gone() {
     // `dev` ends everything within ten seconds.
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
 }
+
+/// What no storm-rs has written.
+#[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Garbage;
+
+impl storm_cluster::Record for Garbage {
+    const KIND: &'static str = "garbage";
+
+    fn encode(&self) -> Vec<u8> {
+        b"{\"version\":1,\"assignm\xff".to_vec()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_assignment_that_cannot_be_read_stops_nobody_else() {
+    let zoo = Zoo::start().await;
+    let first = Nimbus::start(zoo.address(), &zoo.directory.path().join("n1")).await;
+    let cluster = zoo.client().await;
+    leader(&cluster, |port| port == first.port).await;
+    let second = Nimbus::start(zoo.address(), &zoo.directory.path().join("n2")).await;
+    let both = calls([first.port, second.port]);
+    let _supervisor = Supervisor::start(&zoo, both.clone(), "a", 4).await;
+    let (id, before) = submit(&cluster, &both, "words", 1).await;
+    let (other, _) = submit(&cluster, &both, "other", 1).await;
+    page(&both, "words", |page| page.is_settled).await;
+    let path = cluster.paths().assignment(&id);
+    let garble = async || {
+        let version = cluster.assignment(&id).await.unwrap().unwrap().version;
+        let mut transaction = cluster.transaction();
+        transaction.set(&path, &Garbage, version);
+        cluster.multi(&transaction).await.unwrap();
+    };
+
+    // This leader has seen where it runs.
+    garble().await;
+    health(&both, |health| health.problems.iter().any(|problem| problem.contains(&path))).await;
+    assert_eq!(both.list_topologies().await.unwrap().topologies.len(), 2);
+    let told = page(&both, "words", |page| !page.errors.is_empty()).await;
+    for text in [&told.errors[0].message, &told.explanation] {
+        assert!(text.contains(&path) && text.contains("`storm-rs rebalance words`"), "{text}");
+    }
+    assert_eq!(told.workers.len(), 1);
+    both.kill(&kill("other", 0)).await.unwrap();
+    gone(&cluster, &other).await;
+    both.deactivate(&topology_command("words")).await.unwrap();
+    both.activate(&topology_command("words")).await.unwrap();
+
+    // This one has not.
+    first.stop().await;
+    leader(&cluster, |port| port == second.port).await;
+    let (_, third) = submit(&cluster, &both, "third", 1).await;
+    assert_ne!(third.workers[0].slot, before.workers[0].slot, "there it runs");
+    both.rebalance(&rebalance("words", 0)).await.unwrap();
+    let after = assignment(&cluster, &id, |_| true).await;
+    assert!(after.version > before.version && after.workers[0].number > before.workers[0].number);
+    garble().await;
+    health(&both, |health| health.problems.iter().any(|problem| problem.contains(&path))).await;
+    both.kill(&kill("words", 0)).await.unwrap();
+    gone(&cluster, &id).await;
+    assert!(cluster.assignments().await.unwrap().keys().all(|left| *left != id));
+    second.stop().await;
+}

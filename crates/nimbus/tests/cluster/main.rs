@@ -3,4 +3,6 @@
 mod common;
 mod commands;
 mod failures;
+mod figures;
+mod logs;
 mod supervisors;

@@ -116,6 +116,24 @@ fn tamper(values: &[Value], change: impl FnOnce(&mut Vec<u8>)) -> Result<Batch, 
 const SLOT: usize = 24 + 20;
 
 #[test]
+fn the_callers_check_sees_whole_rows_in_order_until_it_refuses_one() {
+    let rows: Vec<Vec<Value>> = (0..5).map(|n| vec![Value::Int(n), Value::Str("x".repeat(5_000))]).collect();
+    let mut batch = Batch::new();
+    for values in &rows {
+        batch.push_row(batch_of(values).iter().next().unwrap());
+    }
+    let bytes = wire(&batch);
+    let mut seen = Vec::new();
+    let result = Batch::from_wire_if(&bytes, &LIMITS, |row| {
+        seen.push(row.to_owned_row());
+        if seen.len() < 4 { Ok(()) } else { Err(WireError::Reserved) }
+    });
+    assert_eq!(result.unwrap_err(), WireError::Reserved);
+    let expected: Vec<String> = batch.iter().take(4).map(|row| format!("{row:?}")).collect();
+    assert_eq!(seen.iter().map(|row| format!("{:?}", row.as_ref())).collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn faults_are_named() {
     let row = |fault| WireError::Row { row: 0, fault };
     let fault = |values: &[Value], change: fn(&mut Vec<u8>)| tamper(values, change).unwrap_err();

@@ -429,3 +429,17 @@ proptest! {
         prop_assert!(is_right, "{:?}", world.slot.state());
     }
 }
+
+#[test]
+fn an_unhealthy_machine_runs_nothing_and_goes_on_when_it_is_well() {
+    let mut world = World::new();
+    assert_eq!(world.step(Event::Assigned(work("t", 1))), ["start t 1.0"]);
+    let life = world.slot.incarnation().unwrap();
+    world.step(Event::Heard { life: life.clone() });
+    assert_eq!(world.step(Event::Barred(true)), ["stop 1.0"]);
+    assert!(world.step(Event::Exited { life, how: "has ended".to_owned() }).is_empty());
+    assert_eq!((world.slot.state(), world.slot.recent_failures(world.now)), (&State::Empty, 0));
+    assert!(world.step(Event::Assigned(work("t", 2))).is_empty());
+    assert!(world.step(Event::Ticked).is_empty());
+    assert_eq!(world.step(Event::Barred(false)), ["start t 2.0"]);
+}

@@ -21,7 +21,10 @@ pub(crate) struct Line {
     /// It was the worker of the slot when it attached: what it says last counts, also after its end.
     pub(super) is_ours: bool,
     told_version: Option<u64>,
-    told_status: Option<Status>,
+    told_state: Option<(Status, u64)>,
+    /// The version of what was changed that it was told last; 0: nothing.
+    told_tuning: u64,
+    asked_round: Option<u64>,
 }
 
 impl Line {
@@ -32,12 +35,27 @@ impl Line {
         orders: mpsc::Sender<Result<WorkerOrder, tonic::Status>>,
         open: oneshot::Sender<()>,
     ) -> Line {
-        Line { id, life, port, orders, _open: open, is_ours: false, told_version: None, told_status: None }
+        Line {
+            id,
+            life,
+            port,
+            orders,
+            _open: open,
+            is_ours: false,
+            told_version: None,
+            told_state: None,
+            told_tuning: 0,
+            asked_round: None,
+        }
     }
 
     /// Whether it could be told.
     fn order(&self, order: Order) -> bool {
-        self.orders.try_send(Ok(WorkerOrder { order: Some(order) })).is_ok()
+        self.order_as_of(order, 0)
+    }
+
+    fn order_as_of(&self, order: Order, state_version: u64) -> bool {
+        self.orders.try_send(Ok(WorkerOrder { order: Some(order), state_version })).is_ok()
     }
 
     pub(super) fn order_stop(&self, within: Duration, reason: &str) -> bool {
@@ -45,8 +63,17 @@ impl Line {
         self.order(Order::Stop(Stop { within_secs, reason: reason.to_owned() }))
     }
 
-    /// Tells what it was not told: the assignment first, then the state that goes with it. Whether that
-    /// was possible.
+    /// Asks for a look, unless it was asked for this one. Whether that was possible.
+    pub(super) fn ask(&mut self, round: u64) -> bool {
+        if self.asked_round == Some(round) {
+            return true;
+        }
+        self.asked_round = Some(round);
+        self.order(Order::Look(round))
+    }
+
+    /// Tells what it was not told: the assignment first, then what was changed, so that a worker that starts
+    /// heeds it from its first tuple on, then the state that goes with the assignment. Whether that was possible.
     pub(super) fn tell(&mut self, topology: &Topology) -> bool {
         let Some(assignment) = &topology.assignment else { return true };
         if self.told_version.is_none_or(|told| told < assignment.version) {
@@ -55,14 +82,74 @@ impl Line {
             }
             self.told_version = Some(assignment.version);
         }
-        if let Some(state) = topology.state()
-            && self.told_status != Some(state)
-        {
-            if !self.order(Order::State(TopologyState::from(state).into())) {
+        if self.told_tuning != topology.tuning.version {
+            if !self.order(Order::Tuning((&topology.tuning).into())) {
                 return false;
             }
-            self.told_status = Some(state);
+            self.told_tuning = topology.tuning.version;
+        }
+        if let Some(state) = topology.state()
+            && self.told_state != Some(state)
+        {
+            let (status, version) = state;
+            // The worker may have heard of a newer one from Nimbus, and does not follow an older one.
+            if !self.order_as_of(Order::State(TopologyState::from(status).into()), version) {
+                return false;
+            }
+            self.told_state = Some(state);
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails where it is used")]
+
+    use storm_cluster::BinaryRecord;
+    use storm_model::{Assignment, Incarnation};
+
+    use super::*;
+
+    #[test]
+    fn a_state_is_told_with_its_version() {
+        let (orders, mut told) = mpsc::channel(8);
+        let (open, _closed) = oneshot::channel();
+        let life = Life { topology: "words".into(), incarnation: Incarnation { number: 1, restarts: 0 } };
+        let mut line = Line::new(1, life, 6700, orders, open);
+        let mut topology = Topology {
+            id: "words".into(),
+            name: "words".to_owned(),
+            status: Status::Active,
+            status_since: 1,
+            status_version: 3,
+            former_status: None,
+            former_version: 0,
+            binary: BinaryRecord::default(),
+            arguments: Vec::new(),
+            config: Default::default(),
+            spec_digest: String::new(),
+            executors: Default::default(),
+            tuning: Default::default(),
+            assignment: Some(Assignment { version: 1, workers: Vec::new() }),
+        };
+        let mut take = || told.try_recv().ok().map(Result::unwrap);
+        assert!(line.tell(&topology));
+        assert!(matches!(take(), Some(WorkerOrder { order: Some(Order::Assignment(_)), .. })));
+        let active = Order::State(TopologyState::Active.into());
+        assert_eq!(take(), Some(WorkerOrder { order: Some(active.clone()), state_version: 3 }));
+        assert!(line.tell(&topology));
+        assert_eq!(take(), None);
+        // It was deactivated and activated while this supervisor did not look.
+        topology.status_version = 5;
+        assert!(line.tell(&topology));
+        assert_eq!(take(), Some(WorkerOrder { order: Some(active), state_version: 5 }));
+        // It is tuned.
+        topology.tuning.version = 2;
+        assert!(line.tell(&topology));
+        let tuning = Order::Tuning((&topology.tuning).into());
+        assert_eq!(take(), Some(WorkerOrder { order: Some(tuning), state_version: 0 }));
+        assert!(line.tell(&topology));
+        assert_eq!(take(), None);
     }
 }

@@ -59,7 +59,7 @@ impl Slots {
             arguments: topology.arguments.clone(),
             environment,
             directory: directory.clone(),
-            log: logs::path(artifacts_dir, topology.id.as_str(), port),
+            log: storm_logs::worker_log(artifacts_dir, topology.id.as_str(), port),
             log_limit: *log_limit,
         };
         on_disk(move || {
@@ -100,6 +100,10 @@ impl Slots {
             cluster_config: options.cluster_config.clone(),
             submit_config: topology.config.clone().into_iter().collect(),
             executors: topology.executors.iter().map(|(id, count)| (id.to_string(), *count)).collect(),
+            events_log: Some(
+                storm_logs::worker_log(&options.artifacts_dir, topology.id.as_str(), port)
+                    .with_file_name("events.log"),
+            ),
         }
     }
 
@@ -134,12 +138,13 @@ impl Slots {
     pub(super) fn rotate_logs(&mut self) {
         let Options { artifacts_dir, log_limit, .. } = &self.parts.options;
         let tenants = self.slots.iter().filter_map(|(port, slot)| Some((port, slot.tenant()?)));
-        let logs: Vec<PathBuf> =
-            tenants.map(|(port, t)| logs::path(artifacts_dir, t.work.topology.as_str(), *port)).collect();
+        let logs: Vec<PathBuf> = tenants
+            .map(|(port, t)| storm_logs::worker_log(artifacts_dir, t.work.topology.as_str(), *port))
+            .collect();
         let limit = *log_limit;
         self.tasks.spawn_blocking(move || {
             for log in logs {
-                if let Err(error) = logs::rotate_open(&log, limit) {
+                if let Err(error) = storm_logs::rotate_open(&log, limit) {
                     tracing::warn!(log = %log.display(), %error, "cannot rotate a log");
                 }
             }

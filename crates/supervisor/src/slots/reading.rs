@@ -209,6 +209,7 @@ impl Slots {
         }
         self.assignments.forget(id);
         self.parts.state.remove_topology(id);
+        self.parts.figures.forget(id);
         // Ports that are not configured any more count as well.
         let is_its = |directory: &Path| {
             let name = directory.file_name().and_then(|name| name.to_str());
@@ -235,5 +236,7 @@ impl Slots {
             let topology = assignments.topology(&line.life.topology).filter(|t| changed.contains(&t.id));
             topology.is_none_or(|topology| line.tell(topology))
         });
+        // What is to be asked of them now stands in the reply.
+        self.parts.outbox.hurry();
     }
 }

@@ -42,6 +42,7 @@ impl Slots {
         let of_slots = of_slots.map(|report| format!("port {}: {}", report.port, report.problem));
         let own = own.into_iter().chain(self.broken.iter().cloned()).chain(self.strays.problems());
         let problems: Vec<String> = own.filter(|text| !text.is_empty()).chain(of_slots).collect();
+        self.parts.shown.set_slots(&reports);
         self.parts.outbox.set_slots(reports);
         self.seen.send_if_modified(|old| {
             if old.slots == slots && old.problems == problems {

@@ -1,5 +1,6 @@
 //! A Nimbus that hands out one binary and remembers what it is told.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -28,6 +29,8 @@ pub(crate) struct Told {
     pub(crate) last: v1::SupervisorReport,
     /// Every report of a worker.
     pub(crate) workers: Vec<v1::WorkerReport>,
+    /// What it had kept of figures, by topology, when it was asked last.
+    pub(crate) figures: Option<BTreeMap<String, Vec<u8>>>,
 }
 
 impl Told {
@@ -49,7 +52,10 @@ struct Desk {
     is_broken: AtomicBool,
     /// Reports are not taken.
     is_away: AtomicBool,
+    /// It asks for figures that were kept until it gets them.
+    wants_figures: AtomicBool,
     downloads: Mutex<u32>,
+    asked: Mutex<Vec<v1::DrainRound>>,
     told: watch::Sender<Told>,
 }
 
@@ -75,7 +81,9 @@ impl FakeNimbus {
             binary: Bytes::from(binary.to_owned()),
             is_broken: AtomicBool::new(false),
             is_away: AtomicBool::new(false),
+            wants_figures: AtomicBool::new(false),
             downloads: Mutex::new(0),
+            asked: Mutex::default(),
             told: watch::Sender::default(),
         });
         let service = NimbusServer::new(Service(Arc::clone(&desk)));
@@ -96,6 +104,19 @@ impl FakeNimbus {
 
     pub(crate) fn go_away(&self, is_away: bool) {
         self.desk.is_away.store(is_away, Ordering::SeqCst);
+    }
+
+    /// From now on the workers of a topology are asked this.
+    pub(crate) fn ask(&self, topology_id: &str, round: u64) {
+        *self.desk.asked.lock().unwrap() =
+            vec![v1::DrainRound { topology_id: topology_id.to_owned(), round }];
+    }
+
+    /// Asks for the figures that were kept, as a new leader does.
+    pub(crate) async fn kept_figures(&self) -> BTreeMap<String, Vec<u8>> {
+        self.desk.told.send_modify(|told| told.figures = None);
+        self.desk.wants_figures.store(true, Ordering::SeqCst);
+        self.told("it has kept figures", |told| told.figures.clone()).await
     }
 
     pub(crate) fn downloads(&self) -> u32 {
@@ -173,7 +194,44 @@ impl Nimbus for Service {
             told.workers.extend(report.workers.iter().cloned());
             told.last = report;
         });
-        Ok(Response::new(v1::SupervisorReply { report_every_ms: 100 }))
+        let rounds = self.0.asked.lock().unwrap().clone();
+        let wants_figures = self.0.wants_figures.load(Ordering::SeqCst);
+        Ok(Response::new(v1::SupervisorReply { report_every_ms: 100, rounds, wants_figures }))
+    }
+
+    async fn report_figures(
+        &self,
+        request: Request<Streaming<v1::KeptFigures>>,
+    ) -> Reply<v1::KeptFiguresReply> {
+        server::daemon(&self.0.secret, &request)?;
+        let mut parts = request.into_inner();
+        let (mut kept, mut is_whole) = (BTreeMap::<String, Vec<u8>>::new(), false);
+        while let Some(part) = parts.message().await? {
+            is_whole |= part.is_last;
+            if !part.topology_id.is_empty() {
+                kept.entry(part.topology_id).or_default().extend_from_slice(&part.data);
+            }
+        }
+        assert!(is_whole, "the last part says so");
+        self.0.wants_figures.store(false, Ordering::SeqCst);
+        self.0.told.send_modify(|told| told.figures = Some(kept));
+        Ok(Response::new(v1::KeptFiguresReply {}))
+    }
+
+    async fn get_figures(&self, _: Request<v1::GetFiguresRequest>) -> Reply<v1::TopologyFigures> {
+        unknown()
+    }
+
+    async fn get_config(&self, _: Request<v1::GetConfigRequest>) -> Reply<v1::DaemonConfig> {
+        unknown()
+    }
+
+    async fn set_log_levels(&self, _: Request<v1::LogLevelsRequest>) -> Reply<v1::CommandReply> {
+        unknown()
+    }
+
+    async fn set_debug(&self, _: Request<v1::DebugRequest>) -> Reply<v1::CommandReply> {
+        unknown()
     }
 
     async fn get_leader(&self, _: Request<v1::GetLeaderRequest>) -> Reply<v1::Leader> {

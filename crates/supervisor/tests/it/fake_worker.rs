@@ -4,11 +4,12 @@
 use std::process::exit;
 use std::time::Duration;
 
-use storm_model::{Assignment, TopologyId, WorkerSlot};
+use storm_figures::{ExecutorSnapshot, Latency, Snapshot, StreamCount, TaskSnapshot};
+use storm_model::{Assignment, ComponentKind, ExecutorId, TaskId, TopologyId, WorkerSlot};
 use storm_rpc::client::{self, Token};
 use storm_rpc::launch::{MODE_VARIABLE, WORKER_FILE_VARIABLE, WorkerFile};
 use storm_rpc::v1::worker_order::Order;
-use storm_rpc::v1::{ErrorReport, TopologyState, WorkerReport, WorkerState};
+use storm_rpc::v1::{ErrorReport, QuietLook, TopologyState, WorkerReport, WorkerState};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -37,13 +38,46 @@ fn a_worker_process() {
     let file = std::fs::read(std::env::var(WORKER_FILE_VARIABLE).unwrap()).unwrap();
     let file: WorkerFile = serde_json::from_slice(&file).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(Worker { file, version: 0, is_active: false }.work());
+    runtime.block_on(Worker { file, version: 0, is_active: false, look: None }.work());
+}
+
+/// Of a spout that has emitted ten.
+fn figures() -> Vec<u8> {
+    let stream = StreamCount { emitted: 10, ..StreamCount::new("default".into()) };
+    let task = TaskSnapshot {
+        task: TaskId(1),
+        incarnation: 0,
+        streams: vec![stream],
+        inputs: vec![],
+        tracked: 0,
+        pending: 0,
+        lost: 0,
+        replayed: 0,
+        retained: 0,
+        oldest_retained_ns: 0,
+        metrics: vec![],
+    };
+    let executor = ExecutorSnapshot {
+        component: "words".into(),
+        kind: ComponentKind::Spout,
+        executor: ExecutorId { first: TaskId(1), last: TaskId(1) },
+        tasks: vec![task],
+        queue_latency: Latency::default(),
+        late_acks: 0,
+        dropped: 0,
+        window_rows: 0,
+        credit_out: 0,
+        uptime: Duration::from_secs(1),
+        busy: Duration::ZERO,
+    };
+    serde_json::to_vec(&Snapshot { executors: vec![executor] }).unwrap()
 }
 
 struct Worker {
     file: WorkerFile,
     version: u64,
     is_active: bool,
+    look: Option<QuietLook>,
 }
 
 impl Worker {
@@ -61,7 +95,8 @@ impl Worker {
             state: WorkerState::Running.into(),
             assignment_version: self.version,
             is_active: self.is_active,
-            figures: b"{}".as_slice().into(),
+            quiet_look: self.look,
+            figures: if self.behaves("counts") { figures().into() } else { b"{}".as_slice().into() },
             ..WorkerReport::default()
         }
     }
@@ -131,6 +166,10 @@ impl Worker {
                 self.is_active = state == TopologyState::Active as i32;
                 println!("state {state}");
             }
+            Order::Look(round) => {
+                self.look = Some(QuietLook { round, ..QuietLook::default() });
+            }
+            Order::Tuning(_) => {}
             Order::Stop(stop) => {
                 println!("stop: {}", stop.reason);
                 if !self.behaves("stubborn") {

@@ -98,9 +98,11 @@ impl Land {
             host: "127.0.0.1".to_owned(),
             bind: "127.0.0.1".to_owned(),
             rpc_port: free_port(),
+            metrics: None,
             slots: PORTS.to_vec(),
             local_dir: directory.path().join("local"),
             artifacts_dir: directory.path().join("logs"),
+            log_dir: directory.path().join("own-logs"),
             zookeeper,
             nimbus_addresses: vec![nimbus.address.clone()],
             secret,
@@ -245,7 +247,9 @@ impl Land {
             pending: None,
             assignment_number: 1,
             assignment_version: 0,
+            status_version: 0,
             rebalances: 0,
+            tuning: Default::default(),
             explanation: String::new(),
         };
         self.write(&self.cluster.paths().topology(&record.id), &record).await;

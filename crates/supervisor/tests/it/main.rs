@@ -5,7 +5,9 @@
 
 mod fake_nimbus;
 mod fake_worker;
+mod figures;
 mod land;
 mod lives;
+mod logs;
 mod service;
 mod trouble;

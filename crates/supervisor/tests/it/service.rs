@@ -20,6 +20,21 @@ async fn a_restart_that_is_asked_for_gives_a_new_life() {
 }
 
 #[tokio::test]
+async fn what_nimbus_asks_is_passed_on_and_answered_at_once() {
+    let land = Land::with_worker("").await;
+    land.nimbus.running(PORT).await;
+    for round in [u64::MAX / 2, 3] {
+        land.nimbus.ask(WORDS, round);
+        land.nimbus
+            .told("it has looked", |told| {
+                let look = told.workers.last()?.quiet_look?;
+                (look.round == round).then_some(())
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
 async fn logs_are_read_and_followed() {
     let land = Land::with_worker("").await;
     land.nimbus.running(PORT).await;

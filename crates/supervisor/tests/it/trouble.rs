@@ -6,7 +6,8 @@ use storm_model::{Incarnation, Status};
 use storm_rpc::v1::LogRequest;
 use storm_supervisor::{Supervisor, SupervisorError};
 
-use crate::land::{Land, PORT, WORDS, is_alive, signal};
+use crate::fake_nimbus::Told;
+use crate::land::{Land, PORT, WORDS, ended, is_alive, signal};
 
 /// Waits until the worker has heard of something newer than what should not have mattered.
 async fn hears_of(land: &Land, status: Status) {
@@ -152,20 +153,61 @@ async fn one_directory_has_one_supervisor() {
     assert!(matches!(error, SupervisorError::Bind { .. }), "{error}");
 }
 
-#[tokio::test]
-async fn an_unhealthy_machine_says_so_and_its_workers_run_on() {
+/// Puts a health script into its place as a whole: it may be run at any time.
+fn health_script(land: &Land, name: &str, text: &str) {
     use std::os::unix::fs::PermissionsExt as _;
 
+    let directory = &land.options.health.directory;
+    std::fs::create_dir_all(directory).unwrap();
+    let beside = land.directory.path().join(name);
+    std::fs::write(&beside, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::rename(&beside, directory.join(name)).unwrap();
+}
+
+#[tokio::test]
+async fn an_unhealthy_machine_says_so_and_its_workers_end() {
     let land = Land::with_worker("").await;
     let slot = land.nimbus.running(PORT).await;
-    let script = land.options.health.directory.join("disk");
-    std::fs::create_dir_all(&land.options.health.directory).unwrap();
-    std::fs::write(&script, "#!/bin/sh\necho full\nexit 1\n").unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    health_script(&land, "disk", "echo full\nexit 1");
     let unhealthy = |told: &crate::fake_nimbus::Told| {
         Some(told.last.unhealthy.clone()).filter(|text| text.contains("full"))
     };
     land.nimbus.told("it is unhealthy", unhealthy).await;
+    ended(slot.pid).await;
+    // It is still assigned, but nothing is started here, nor has it failed.
+    let state = |told: &Told| told.slot(PORT).filter(|slot| slot.pid == 0).cloned();
+    let stopped = land.nimbus.told("its slot is empty", state).await;
+    assert_eq!((stopped.recent_failures, stopped.problem.as_str()), (0, ""));
+    let problems = land.calls().health().await.unwrap().problems;
+    assert_eq!(problems, ["health check disk has ended with exit code 1: full"]);
+    // A machine that is well again has its slots back.
+    std::fs::remove_file(land.options.health.directory.join("disk")).unwrap();
+    let life = land.nimbus.life(PORT, 1, 1).await;
+    assert_ne!(life.pid, slot.pid);
+    land.nimbus.told("it is well", |told| told.last.unhealthy.is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn one_check_that_fails_ends_nothing() {
+    let land = Land::with_worker("").await;
+    let slot = land.nimbus.running(PORT).await;
+    let count = land.directory.path().join("count");
+    // The first of each two fails.
+    let text = format!(
+        "n=$(cat {count} 2>/dev/null || echo 0); echo $((n + 1)) >{count}; [ $((n % 2)) = 1 ]",
+        count = count.display()
+    );
+    health_script(&land, "flapping", &text);
+    let checked = async {
+        let runs = || std::fs::read_to_string(&count).ok()?.trim().parse::<u32>().ok();
+        while runs().is_none_or(|runs| runs < 7) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::fake_nimbus::PATIENCE, checked).await.unwrap();
+    assert!(is_alive(slot.pid));
+    assert!(land.nimbus.told("something", |told| Some(told.last.unhealthy.is_empty())).await);
     assert_eq!(land.nimbus.running(PORT).await.pid, slot.pid);
 }
 

@@ -56,10 +56,43 @@ fn figures_go_once_and_come_again_only_when_there_are_no_newer_ones() {
 }
 
 #[test]
-fn who_has_not_looked_for_long_does_not_say_that_it_is_quiet() {
-    let outgoing = outgoing();
-    outgoing.update(true, |report| report.is_quiet = true);
-    assert!(outgoing.take().is_quiet);
-    let state = outgoing.lock();
-    assert!(!state.bare(Instant::now() + STALE).is_quiet);
+fn a_round_that_is_asked_wakes_once() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let (outgoing, woken) = (outgoing(), Arc::new(AtomicUsize::new(0)));
+    assert_eq!(outgoing.round(), None);
+    outgoing.ask_look(7);
+    let told = woken.clone();
+    outgoing.wake_by(move || {
+        told.fetch_add(1, Ordering::SeqCst);
+    });
+    let after = |round| {
+        outgoing.ask_look(round);
+        (outgoing.round(), woken.load(Ordering::SeqCst))
+    };
+    assert_eq!(after(7), (Some(7), 1), "what was asked before was not heard yet");
+    assert_eq!(after(9), (Some(9), 2));
+    assert_eq!(after(9), (Some(9), 2));
+}
+
+#[test]
+fn an_older_state_is_not_followed() {
+    let (outgoing, mailbox) = (outgoing(), Mailbox::default());
+    let state = |status| v1::TopologyState::from(status).into();
+    let told = |status, version| {
+        post_state(state(status), version, &outgoing, &mailbox);
+        match mailbox.take() {
+            Some(News::State(status)) => Some(status),
+            _ => None,
+        }
+    };
+    use storm_model::Status;
+    assert_eq!(told(Status::Active, 1), Some(Status::Active));
+    assert_eq!(told(Status::Inactive, 2), Some(Status::Inactive));
+    // A supervisor that has started again tells what it knew.
+    assert_eq!(told(Status::Active, 1), None);
+    assert_eq!(told(Status::Inactive, 2), Some(Status::Inactive));
+    assert_eq!(told(Status::Active, 0), Some(Status::Active), "of a supervisor that does not count");
+    assert_eq!(told(Status::Active, 1), None);
+    assert_eq!(told(Status::Active, 3), Some(Status::Active));
 }

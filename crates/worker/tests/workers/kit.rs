@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use storm_model::{AssignedExecutor, Assignment, Incarnation, Status, WorkerAssignment, WorkerSlot};
+use storm_model::{
+    AssignedExecutor, Assignment, Incarnation, Level, Status, Tuning, WorkerAssignment, WorkerSlot,
+};
 use storm_rpc::launch::{CONTRACT, WorkerFile};
 use storm_rpc::v1::worker_order::{Order, Stop};
 use storm_rpc::v1::{self, WorkerOrder, WorkerReport, WorkerState};
+use storm_worker::{Limit, Loggers, Process};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -30,7 +34,9 @@ pub(crate) fn become_a_worker() {
     let Ok(file) = std::env::var(WORKER) else { return };
     let file: WorkerFile = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     let plan = Plan::decode(&std::env::var(PLAN).unwrap());
-    let code = match storm_worker::run(file, plan.topology(), Plan::settings()) {
+    let loggers = Box::new(Noted(plan.clone()));
+    let process = Process { loggers, events_limit: Limit { bytes: 1 << 20, keep: 1 } };
+    let code = match storm_worker::run(file, plan.topology(), Plan::settings(), process) {
         Ok(code) => (0..=u8::MAX).find(|n| ExitCode::from(*n) == code).unwrap(),
         Err(error) => {
             eprintln!("error: {error}");
@@ -40,6 +46,17 @@ pub(crate) fn become_a_worker() {
     std::process::exit(code.into());
 }
 
+/// Notes the levels that are set.
+struct Noted(Plan);
+
+impl Loggers for Noted {
+    fn set(&mut self, levels: &BTreeMap<String, Level>) -> Result<(), String> {
+        let levels: Vec<_> = levels.iter().map(|(logger, level)| format!("{logger}={level}")).collect();
+        self.0.note(format!("levels {}", levels.join(" ")).trim_end());
+        Ok(())
+    }
+}
+
 type Orders = mpsc::UnboundedSender<Result<WorkerOrder, tonic::Status>>;
 
 /// What is known of the workers, and told to them.
@@ -47,6 +64,8 @@ type Orders = mpsc::UnboundedSender<Result<WorkerOrder, tonic::Status>>;
 pub(crate) struct Book {
     pub(crate) assignment: Assignment,
     pub(crate) status: Option<Status>,
+    /// What was changed of the topology.
+    pub(crate) tuning: Tuning,
     /// What came over the supervisor's lines, in order.
     pub(crate) reports: Vec<WorkerReport>,
     /// What was told to Nimbus.
@@ -94,7 +113,7 @@ impl Shared {
 }
 
 fn order(order: Order) -> Result<WorkerOrder, tonic::Status> {
-    Ok(WorkerOrder { order: Some(order) })
+    Ok(WorkerOrder { order: Some(order), state_version: 0 })
 }
 
 fn assignment_order(assignment: &Assignment) -> Result<WorkerOrder, tonic::Status> {
@@ -103,6 +122,10 @@ fn assignment_order(assignment: &Assignment) -> Result<WorkerOrder, tonic::Statu
 
 fn state_order(status: Status) -> Result<WorkerOrder, tonic::Status> {
     order(Order::State(v1::TopologyState::from(status).into()))
+}
+
+fn tuning_order(tuning: &Tuning) -> Result<WorkerOrder, tonic::Status> {
+    order(Order::Tuning(tuning.into()))
 }
 
 type Stream<T> = ReceiverStream<Result<T, tonic::Status>>;
@@ -123,6 +146,7 @@ impl v1::supervisor_server::Supervisor for Shared {
         let port = first.slot.as_ref().unwrap().port;
         self.change(|book| {
             orders.send(assignment_order(&book.assignment)).ok();
+            orders.send(tuning_order(&book.tuning)).ok();
             if let Some(status) = book.status {
                 orders.send(state_order(status)).ok();
             }
@@ -186,7 +210,8 @@ macro_rules! nobody_calls {
                     let state = book.status.map_or(0, |status| v1::TopologyState::from(status).into());
                     let known = book.nimbus_knows.as_ref().unwrap_or(&book.assignment);
                     let assignment = Some((&"test-1".into(), known).into());
-                    v1::WorkerReportReply { assignment, state }
+                    let tuning = Some((&book.tuning).into());
+                    v1::WorkerReportReply { assignment, state, tuning, ..Default::default() }
                 });
                 Ok(Response::new(reply))
             }
@@ -214,7 +239,12 @@ nobody_calls! {
     get_cluster(v1::GetClusterRequest) -> v1::ClusterSummary;
     read_log(v1::LogRequest) -> Self::ReadLogStream;
     health(v1::HealthRequest) -> v1::HealthReply;
+    get_figures(v1::GetFiguresRequest) -> v1::TopologyFigures;
+    get_config(v1::GetConfigRequest) -> v1::DaemonConfig;
+    set_log_levels(v1::LogLevelsRequest) -> v1::CommandReply;
+    set_debug(v1::DebugRequest) -> v1::CommandReply;
     report_supervisor(v1::SupervisorReport) -> v1::SupervisorReply;
+    report_figures(Streaming<v1::KeptFigures>) -> v1::KeptFiguresReply;
 }
 
 /// A cluster of worker processes.
@@ -321,6 +351,26 @@ impl Cluster {
         });
     }
 
+    /// Tells all workers what was changed of the topology, as if it were this now.
+    pub(crate) fn tell_tuning(&self, tuning: &Tuning) {
+        self.change(|book| book.lines.values().for_each(|line| line.send(tuning_order(tuning)).unwrap()));
+    }
+
+    /// Changes something, and tells all workers.
+    pub(crate) fn tune(&self, change: impl FnOnce(&mut Tuning)) {
+        let tuning = self.change(|book| {
+            book.tuning.version += 1;
+            change(&mut book.tuning);
+            book.tuning.clone()
+        });
+        self.tell_tuning(&tuning);
+    }
+
+    /// Where a worker writes sampled tuples.
+    pub(crate) fn events_log(&self, port: u16) -> PathBuf {
+        self.directory.path().join(format!("{port}.events.log"))
+    }
+
     pub(crate) fn tell_all(&self) {
         let ports: Vec<u32> = self.change(|book| book.lines.keys().copied().collect());
         ports.into_iter().for_each(|port| self.tell(port.try_into().unwrap()));
@@ -353,6 +403,7 @@ impl Cluster {
             cluster_config: Default::default(),
             submit_config: Default::default(),
             executors: BTreeMap::new(),
+            events_log: Some(self.events_log(port)),
         };
         let path = self.directory.path().join(format!("{port}.{number}.{restarts}.json"));
         std::fs::write(&path, serde_json::to_vec(&file).unwrap()).unwrap();
@@ -423,25 +474,27 @@ impl Cluster {
         assert_eq!(acked, (0..self.plan.count).collect::<Vec<_>>(), "each once");
     }
 
-    /// Waits until two rounds of reports say that nothing is on its way, as Nimbus does.
+    /// Asks these workers as Nimbus does, until two rounds say that nothing is on its way.
     pub(crate) fn until_quiet(&self, ports: &[u16]) {
-        for _ in 0..2 {
-            let from = self.change(|book| book.reports.len());
-            self.until("quiet", |book| {
-                let newest = |port: &u16| {
-                    let reports = book.reports[from..].iter().rev();
-                    let version = book.assignment.version;
-                    let mut reports = reports.filter(|r| r.slot.as_ref().unwrap().port == u32::from(*port));
-                    reports
-                        .next()
-                        .filter(|r| r.is_quiet && !r.is_active && r.assignment_version == version)
-                        .map(|r| (r.rows_sent, r.rows_received))
-                };
-                let rows: Option<Vec<(u64, u64)>> = ports.iter().map(newest).collect();
-                rows.is_some_and(|rows| {
-                    rows.iter().map(|r| r.0).sum::<u64>() == rows.iter().map(|r| r.1).sum::<u64>()
-                })
+        let mut former = None;
+        for round in 1.. {
+            self.change(|book| {
+                for port in ports {
+                    book.lines[&u32::from(*port)].send(order(Order::Look(round))).unwrap();
+                }
             });
+            let look = |book: &Book, port: &u16| {
+                let look = book.newest(*port)?.quiet_look.filter(|look| look.round == round)?;
+                Some((look.rows_sent, look.rows_received))
+            };
+            let looks = |book: &Book| ports.iter().map(|port| look(book, port)).collect::<Option<Vec<_>>>();
+            self.until("all have answered", |book| looks(book).is_some());
+            let looks = self.change(|book| looks(book)).unwrap();
+            let (sent, received) = looks.iter().fold((0, 0), |(s, r), look| (s + look.0, r + look.1));
+            if sent == received && former.as_ref() == Some(&looks) {
+                return;
+            }
+            former = Some(looks);
         }
     }
 }

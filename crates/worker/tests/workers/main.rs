@@ -4,6 +4,7 @@
 
 mod kit;
 mod plan;
+mod tuning;
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};

@@ -65,7 +65,7 @@ impl Plan {
         }
     }
 
-    fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         let mut file = OpenOptions::new().append(true).create(true).open(&self.events).unwrap();
         // One write: lines of several processes do not mix.
         file.write_all(format!("{text}\n").as_bytes()).unwrap();

@@ -19,12 +19,14 @@ pub(crate) struct Load {
     pub(crate) rate: u32,
     pub(crate) fail_rate: f64,
     pub(crate) workers: u32,
+    /// Tasks of the source, of each of the two relays, and of the sink.
+    pub(crate) tasks: [u32; 3],
 }
 
 impl Default for Load {
     /// For six seconds, on three workers.
     fn default() -> Load {
-        Load { count: 6000, rate: 1000, fail_rate: 0.01, workers: 3 }
+        Load { count: 6000, rate: 1000, fail_rate: 0.01, workers: 3, tasks: [1, 2, 1] }
     }
 }
 
@@ -41,11 +43,14 @@ impl<C: Deref<Target = Cluster>> Flow<C> {
 
     pub(crate) fn with(cluster: C, load: Load) -> Flow<C> {
         let flow = Flow { cluster, load };
-        let Load { count, rate, fail_rate, workers } = load;
+        let Load { count, rate, fail_rate, workers, tasks } = load;
         let [count, rate, fail_rate] = [count.to_string(), rate.to_string(), fail_rate.to_string()];
+        let [source, relay, sink] = tasks.map(|tasks| tasks.to_string());
         let out = flow.out();
-        let args =
+        let flow_of =
             ["--out", out.to_str().unwrap(), "--count", &count, "--rate", &rate, "--fail-rate", &fail_rate];
+        let shape = ["--source", &source, "--relay1", &relay, "--relay2", &relay, "--sink", &sink];
+        let args = [&flow_of[..], &shape].concat();
         flow.cluster.submit(NAME, &["-c", &format!("topology.workers={workers}")], &args);
         flow.wait_for(200);
         flow
@@ -105,14 +110,19 @@ pub(crate) fn arrived(dir: &Path) -> BTreeSet<u64> {
 
 /// Each arrival.
 pub(crate) fn arrivals(dir: &Path) -> Vec<u64> {
-    let mut numbers = Vec::new();
+    logs(dir).into_iter().flatten().collect()
+}
+
+/// What each task of the sink has got, in the order in which it has, across all its lives.
+pub(crate) fn logs(dir: &Path) -> Vec<Vec<u64>> {
+    let mut logs = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.file_name().to_str().is_some_and(|name| name.starts_with("sink-") && name.ends_with(".tsv"))
         {
             let text = fs::read_to_string(entry.path()).unwrap();
             let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-            numbers.extend(lines.map(|line| line.parse::<u64>().unwrap()));
+            logs.push(lines.map(|line| line.parse::<u64>().unwrap()).collect());
         }
     }
-    numbers
+    logs
 }

@@ -1,0 +1,156 @@
+//! A supervisor: its machine, its slots and what they hold.
+
+use askama::Template;
+use storm_rpc::v1;
+
+use crate::app::App;
+use crate::draw::colour::of_topology;
+use crate::draw::{Html, slots};
+use crate::pages::parts::{self, Num};
+use crate::pages::{Ask, Page, Trouble, text};
+
+/// A row of the supervisors' table.
+#[derive(Debug)]
+pub(super) struct Summary {
+    pub(super) id: String,
+    pub(super) href: String,
+    pub(super) host: String,
+    pub(super) state: Html,
+    pub(super) slots: Html,
+    pub(super) executors: Num,
+    pub(super) memory: Num,
+    pub(super) load: Html,
+    pub(super) uptime: Num,
+    pub(super) version: String,
+    pub(super) about: String,
+    pub(super) logs: String,
+    pub(super) unhealthy: String,
+}
+
+#[derive(Template)]
+#[template(path = "supervisor.html")]
+struct Supervisor<'a> {
+    root: &'a str,
+    summary: Summary,
+    row: slots::Row,
+    address: String,
+    workers: Vec<Worker>,
+}
+
+/// What a slot holds.
+#[derive(Debug)]
+struct Worker {
+    port: u32,
+    topology: String,
+    href: String,
+    paint: String,
+    owner: String,
+    state: Html,
+    pid: u32,
+    uptime: Num,
+    memory: Num,
+    executors: Num,
+    load: Html,
+    components: String,
+    logs: String,
+}
+
+pub(super) async fn page(app: &App, ask: &Ask, id: &str) -> Result<Page, Trouble> {
+    let view = app.source.cluster().await?;
+    let supervisor = view.cluster.supervisors.iter().find(|supervisor| supervisor.id == id);
+    let supervisor =
+        supervisor.ok_or_else(|| Trouble::NotFound(format!("There is no supervisor '{id}'.")))?;
+    let page = Supervisor {
+        root: &ask.root,
+        summary: summary(supervisor),
+        row: slots::row(supervisor),
+        address: address(supervisor),
+        workers: supervisor.held.iter().map(|slot| worker(supervisor, slot)).collect(),
+    };
+    Ok(Page::live(format!("Supervisor {}", supervisor.host), &page))
+}
+
+/// Where its logs are read.
+pub(super) fn address(supervisor: &v1::SupervisorSummary) -> String {
+    format!("{}:{}", supervisor.host, supervisor.rpc_port)
+}
+
+/// Its row.
+pub(super) fn summary(supervisor: &v1::SupervisorSummary) -> Summary {
+    let held = &supervisor.held;
+    let used = held.len().max(supervisor.used_slots.len());
+    let total = supervisor.slots.len();
+    let state = if supervisor.is_silent {
+        parts::badge("bad", "silent", "nobody has heard of it for longer than its time-out")
+    } else if supervisor.unhealthy.is_empty() {
+        parts::badge("good", "healthy", "it reports, and takes work")
+    } else {
+        parts::badge("warn", "unhealthy", &supervisor.unhealthy)
+    };
+    let share = if total == 0 { None } else { Some(used as f64 / total as f64) };
+    let mut slots = Html::new();
+    match share {
+        None => slots.put(format_args!(r#"<td class="n nil" data-v="0">0/0</td>"#)),
+        // A full supervisor is no trouble: no heat here.
+        Some(share) => slots.put(format_args!(
+            r#"<td class="n gauge" data-v="{share}" title="slots that hold a worker"><span class="bar plain" style="--s:{:.0}%"></span>{used}/{total}</td>"#,
+            share.min(1.0) * 100.0
+        )),
+    }
+    let load = held
+        .iter()
+        .map(|slot| slot.load)
+        .filter(|load| load.is_finite())
+        .fold(None, |most: Option<f64>, load| Some(most.map_or(load, |most| most.max(load))));
+    Summary {
+        id: supervisor.id.clone(),
+        href: text::encoded(&supervisor.id),
+        host: supervisor.host.clone(),
+        state,
+        slots,
+        executors: Num::plain(held.iter().map(|slot| slot.executors.len() as u64).sum::<u64>()),
+        memory: Num::bytes(held.iter().map(|slot| slot.memory_bytes).sum()),
+        load: parts::bar(
+            load,
+            &load.map(text::percent).unwrap_or_default(),
+            "how busy the busiest worker is",
+        ),
+        uptime: Num::span(supervisor.uptime_secs),
+        version: supervisor.version.clone(),
+        about: [supervisor.arch.as_str(), supervisor.glibc.as_str()].join(" ").trim().to_owned(),
+        logs: format!("logs?address={}", text::encoded(&address(supervisor))),
+        unhealthy: supervisor.unhealthy.clone(),
+    }
+}
+
+fn worker(supervisor: &v1::SupervisorSummary, slot: &v1::SlotSummary) -> Worker {
+    let mut components: Vec<&str> =
+        slot.executors.iter().map(|executor| executor.component.as_str()).collect();
+    components.sort_unstable();
+    components.dedup();
+    Worker {
+        port: slot.port,
+        topology: slot.topology_name.clone(),
+        href: text::encoded(&slot.topology_id),
+        paint: of_topology(&slot.topology_id),
+        owner: slot.owner.clone(),
+        state: parts::worker_state(slot.state()),
+        pid: slot.pid,
+        uptime: Num::span(slot.uptime_secs),
+        memory: Num::bytes(slot.memory_bytes),
+        executors: Num::plain(slot.executors.len() as u64),
+        load: parts::bar(
+            Some(slot.load),
+            &text::percent(slot.load),
+            "share of the time in which its executors were busy",
+        ),
+        components: components.join(", "),
+        logs: worker_log(&address(supervisor), &slot.topology_id, slot.port),
+    }
+}
+
+/// Link to the log of a worker, from the root.
+pub(super) fn worker_log(address: &str, topology_id: &str, port: u32) -> String {
+    let file = format!("{topology_id}/{port}/worker.log");
+    format!("logs/view?address={}&file={}", text::encoded(address), text::encoded(&file))
+}
