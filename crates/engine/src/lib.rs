@@ -3,7 +3,8 @@
 //! Modules in the order in which a tuple meets them: a spout executor asks for it (`spout_executor`)
 //! and opens its tree (`ledger`); the emit finds its targets (`emit`, `routing`, `grouping`), may be
 //! written down (`sampling`), waits for credit if need be (`outbox`, `credit`) and goes by a batch
-//! (`lanes`); a bolt executor takes it (`bolt_executor`, `pace`), perhaps keeps it (`retained`), and acks it (`acks`) to the ledger.
+//! (`lanes`); a bolt executor takes it (`bolt_executor`, `pace`), perhaps keeps it (`retained`),
+//! and acks it (`acks`) to the ledger.
 //!
 //! Executors are stepped: `step(now)` does some 100 microseconds of work and never blocks. Whoever
 //! calls it - a thread for each or for some of them (`placement`, `executor_thread`, `watchdog`), or

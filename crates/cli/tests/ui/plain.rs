@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::http;
 use crate::kit::wait_until;
 use crate::ui::Ui;
 
@@ -56,7 +57,7 @@ fn where_nothing_may_be_done_nothing_is_offered() {
     assert_eq!(ui.listed("exclamation")["status"], "ACTIVE");
 
     // A proxy may have a path for it.
-    let moved = crate::http::get(&ui.address, "/storm");
+    let moved = http::get(&ui.address, "/storm");
     assert_eq!(
         (moved.status, moved.header("location")),
         (303, "storm/"),
@@ -82,7 +83,7 @@ fn with_passwords_only_those_who_know_one_see_it() {
     fs::write(&users, format!("ada:{}\n", bcrypt::hash("love:lace", 4).unwrap())).unwrap();
     let file = format!("ui.authentication.users.file={}", users.display());
     let ui = Ui::with(&["ui.authentication=basic", &file]);
-    let with = |login: &str| crate::http::ask(&ui.address, "GET", "/", &[("authorization", login)], "");
+    let with = |login: &str| http::ask(&ui.address, "GET", "/", &[("authorization", login)], "");
     for path in ["/", "/api/v1/cluster/summary", "/live?page=/", "/assets/app.js"] {
         let refused = ui.get(path);
         assert_eq!(refused.status, 401, "{path}: {refused:?}");

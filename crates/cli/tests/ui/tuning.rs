@@ -1,5 +1,6 @@
 //! What is changed in workers that run: log levels, and which tuples are sampled.
 
+use crate::kit::wait_until;
 use crate::ui::Ui;
 
 #[test]
@@ -19,14 +20,13 @@ fn levels_and_samples_are_set_and_seen() {
 
     // All of them, so that there are some at once.
     browser.click(".buttons a[href$='/debug']");
-    browser.js("($('#dialog [name=component]').value = 'exclaim1')");
     browser.fill("#dialog [name=sampling_percent]", "100");
+    browser.js("($('#dialog [name=component]').value = 'exclaim1')");
     browser.click("#dialog button.primary");
     browser.wait_for("text('.well.busy').includes('of the tuples of exclaim1')");
-    browser.click(".buttons a[href*='logs?topology=']");
     let events =
         "[...document.querySelectorAll('#files a')].find((a) => a.textContent.endsWith('events.log'))";
-    crate::kit::wait_until("there are samples", || {
+    wait_until("there are samples", || {
         browser.open(&format!("logs?topology={id}"));
         browser.js(&format!("Boolean({events})")) == true
     });
