@@ -377,13 +377,14 @@ fn the_configuration_tells_where_it_comes_from() {
     check(
         &["config", "ui.p", "-c", "ui.port=3"],
         expect![[r#"
-        0
-        KEY                        VALUE  SET
-        ui.pagination              20     in the defaults
-        ui.port                    3      in -c
-        ui.project.bugtracker.url  -      in the defaults
-        ---
-    "#]],
+            0
+            KEY                        VALUE  SET
+            ui.pagination              20     in the defaults
+            ui.path.prefix             ""     in the defaults
+            ui.port                    3      in -c
+            ui.project.bugtracker.url  -      in the defaults
+            ---
+        "#]],
     );
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::http;
-use crate::kit::{Cluster, wait_until};
+use crate::kit::{Cluster, DEADLINE, wait_until};
 
 /// Functions that tests use within pages. A cell is found by the heading of its column.
 const WITHIN: &str = "
@@ -135,10 +135,10 @@ impl Browser {
     pub(crate) fn wait_for(&self, expression: &str) {
         // While one page makes room for another there is none.
         let is_true = || self.try_js(&format!("Boolean({expression})")).is_ok_and(|value| value == true);
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + DEADLINE;
         while !is_true() {
             let page = || self.js("location.href + ' ' + $('main').innerText");
-            assert!(Instant::now() < deadline, "not within a minute: {expression} on {}", page());
+            assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {expression} on {}", page());
             std::thread::park_timeout(Duration::from_millis(50));
         }
     }

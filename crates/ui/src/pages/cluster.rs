@@ -136,13 +136,11 @@ fn explained(summary: &v1::TopologySummary, status: &v1::TopologyStatus) -> Unpl
     }
 }
 
-/// Tuples that spouts emit a second, as the last ten minutes went.
+/// Tuples that spouts emit a second, as the last minute went; of a younger topology, as its life went.
 pub(super) fn rate(summary: &v1::TopologySummary) -> f64 {
-    let rates = summary.recent.as_ref().map_or(&[][..], |recent| &recent.rates);
-    // The last ones alone: what people see should be what is.
-    const LATELY: usize = 6;
-    let lately = rates.get(rates.len().saturating_sub(LATELY)..).unwrap_or_default();
-    if lately.is_empty() { 0.0 } else { lately.iter().sum::<f64>() / lately.len() as f64 }
+    let Some(recent) = &summary.recent else { return 0.0 };
+    let (span, uptime) = (f64::from(recent.span_secs), summary.uptime_secs.max(1) as f64);
+    recent.rates.last().map_or(0.0, |rate| rate * span / span.min(uptime))
 }
 
 pub(super) fn topology(summary: &v1::TopologySummary) -> Topology {
@@ -285,4 +283,22 @@ fn tiles(view: &ClusterView) -> Vec<Tile> {
             "they accept topologies and place their executors; one leads, the others stand by",
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_of_a_young_topology_is_that_of_its_life() {
+        let of = |uptime_secs, rates: &[f64]| {
+            let recent = v1::Recent { rates: rates.to_vec(), span_secs: 60, ..Default::default() };
+            rate(&v1::TopologySummary { uptime_secs, recent: Some(recent), ..Default::default() })
+        };
+        // 500 a second for 6 of 60 s.
+        assert_eq!(of(6, &[0.0, 50.0]), 500.0);
+        assert_eq!(of(3600, &[9000.0, 50.0]), 50.0);
+        assert_eq!(of(0, &[]), 0.0);
+        assert_eq!(rate(&v1::TopologySummary::default()), 0.0);
+    }
 }
