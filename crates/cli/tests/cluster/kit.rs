@@ -30,10 +30,19 @@ const STORM_RS: &str = env!("CARGO_BIN_EXE_storm-rs");
 const EXAMPLES: [&str; 6] =
     ["at-least-once", "exclamation", "log-processing", "random-digit", "spike-detection", "word-count"];
 
+/// Whether `cargo test` has just built the tests and binaries of the whole workspace, as `.ci/run` says by
+/// `STORM_TEST_BUILT`: another build of a few packages has other features, and takes minutes.
+pub(crate) fn is_all_built() -> bool {
+    std::env::var_os("STORM_TEST_BUILT").is_some()
+}
+
 /// The binary of an example, built if need be.
 pub(crate) fn example(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
+        if is_all_built() {
+            return;
+        }
         // `cargo test` builds the binaries of the packages that it tests, which may not be all.
         let mut build = Command::new(env!("CARGO"));
         build.current_dir(root()).args(["build", "--quiet", "--locked"]);
