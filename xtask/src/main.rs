@@ -8,38 +8,50 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-const HELP: &str = "\
-Usage: cargo xtask <CHORE>
+use clap::{Parser, Subcommand};
 
-Chores:
-  docs    Write docs/configuration.md and docs/metrics.md from the tables of keys and metrics
-  help    Show this
-";
+mod demo;
+
+/// Chores that plain cargo has no word for
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Write docs/configuration.md and docs/metrics.md from the tables of keys and metrics
+    Docs,
+    /// Play docs/demo.md: a cluster in containers, and what becomes of it when parts of it go
+    Demo(demo::Options),
+}
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let chore: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match chore[..] {
-        ["docs"] => docs(),
-        [] | ["help" | "--help" | "-h"] => {
-            print!("{HELP}");
-            ExitCode::SUCCESS
-        }
-        _ => {
-            eprint!("error: no chore '{}'\n\n{HELP}", chore.join(" "));
-            ExitCode::from(2)
-        }
+    match Arguments::parse().chore {
+        Chore::Docs => docs(),
+        Chore::Demo(options) => match demo::run(&options, root()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root")
+}
+
 fn docs() -> ExitCode {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root");
     let pages = [
         ("docs/configuration.md", storm_config::docs()),
         ("docs/metrics.md", storm_figures::metrics::docs()),
     ];
     for (path, text) in pages {
-        let page = root.join(path);
+        let page = root().join(path);
         if let Err(error) = fs::write(&page, text) {
             eprintln!("error: cannot write {}: {error}", page.display());
             return ExitCode::FAILURE;

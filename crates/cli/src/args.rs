@@ -100,6 +100,8 @@ pub(crate) enum Command {
     Debug(Debug),
     /// Tell whether the cluster, or a daemon, is healthy: exit code 0 or 1
     Health(Health),
+    /// Make the cluster's secret, unless there is one
+    MakeSecret(MakeSecret),
     /// Show the effective configuration, and where each value comes from
     Config(ShowConfig),
     /// Print the completions for a shell
@@ -310,12 +312,26 @@ pub(crate) struct Debug {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  storm-rs health              ZooKeeper, Nimbus and the supervisors
-  storm-rs health supervisor   the one on this machine, for a container's health check")]
+  storm-rs health                 ZooKeeper, Nimbus and the supervisors
+  storm-rs health supervisor      the one on this machine
+  storm-rs health nimbus --here   the one on this machine, for a container's health check")]
 pub(crate) struct Health {
     /// Only this one
     #[arg(value_enum)]
     pub(crate) what: Option<Part>,
+    /// The Nimbus on this machine, and only whether it answers: what others lack is not its fault
+    #[arg(long, requires = "what")]
+    pub(crate) here: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  storm-rs make-secret                      in the file that the configuration names
+  storm-rs make-secret /etc/storm/secret    32 random bytes, mode 0600; never over what is there")]
+pub(crate) struct MakeSecret {
+    /// Where to [default: storm.cluster.secret.file]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// What can be healthy.

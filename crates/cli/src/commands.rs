@@ -22,6 +22,7 @@ mod restart_worker;
 mod log_level;
 mod debug;
 mod health;
+mod make_secret;
 mod config;
 mod version;
 
@@ -44,6 +45,7 @@ pub(crate) fn run(parsed: Parsed) -> Result<ExitCode, CallError> {
         Command::LogLevel(args) => done(block_on(log_level::run(&load(&common)?, &args))),
         Command::Debug(args) => done(block_on(debug::run(&load(&common)?, &args))),
         Command::Health(args) => block_on(health::run(&load(&common)?, &args)),
+        Command::MakeSecret(args) => done(make_secret::run(&load(&common)?, &args)),
         Command::Config(args) => {
             config::run(&load(&common)?, &args);
             Ok(ExitCode::SUCCESS)

@@ -20,11 +20,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
-use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Map, Value, json};
 use storm_config::Origin;
-use storm_rpc::launch::hex;
 use storm_rpc::nimbus_client::Patience;
 use storm_rpc::{CallError, ErrorCode};
 use tokio::net::TcpStream;
@@ -35,7 +32,7 @@ use self::ports::{Ports, Reserved};
 use self::processes::{Daemon, Daemons};
 use crate::args::{Common, Dev};
 use crate::context::{Context, home, with_port};
-use crate::output;
+use crate::{output, secret};
 
 mod ports;
 mod processes;
@@ -72,7 +69,7 @@ pub(crate) fn run(common: &Common, args: &Dev) -> Result<(), CallError> {
     let failed = |error: io::Error| directory.failed(&error);
     remove(&directory.join("storm.yaml")).map_err(failed)?;
     fs::create_dir_all(directory.join("logs")).map_err(failed)?;
-    secret(&directory.join("secret")).map_err(failed)?;
+    secret::make(&directory.join("secret")).map_err(failed)?;
 
     // A cluster of its own: of the files only the one that is named counts.
     let no_file = directory.join("empty.yaml");
@@ -118,17 +115,6 @@ fn lock(directory: &Directory) -> Result<Flock<File>, CallError> {
         CallError::other(format!("a cluster runs in {} already", directory.0.display()))
             .advise("stop it with Ctrl-C where it runs, or give this one another --data-dir")
     })
-}
-
-/// Makes the secret once.
-fn secret(path: &Path) -> io::Result<()> {
-    if path.exists() {
-        return Ok(());
-    }
-    let part = path.with_extension("part");
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&part)?;
-    writeln!(file, "{}", hex(&StdRng::from_os_rng().random::<[u8; 32]>()))?;
-    fs::rename(part, path)
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -486,21 +472,13 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_for_one_cluster_and_its_secret_for_one_user() {
+    fn a_directory_is_for_one_cluster() {
         let parent = tempfile::tempdir().unwrap();
         let directory = Directory(parent.path().to_owned());
         let first = lock(&directory).unwrap();
         assert!(lock(&directory).unwrap_err().message.contains("already"));
         drop(first);
         lock(&directory).unwrap();
-
-        let path = directory.join("secret");
-        secret(&path).unwrap();
-        let made = fs::read_to_string(&path).unwrap();
-        assert_eq!(made.trim().len(), 64);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        secret(&path).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), made);
     }
 
     #[test]

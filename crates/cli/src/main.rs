@@ -1,13 +1,14 @@
 //! The command `storm-rs`: daemons, and everything one does with a cluster.
 //!
 //! Modules in reading order: what can be written on the command line; what a command knows of its
-//! surroundings; what it prints; Ctrl-C; topology binaries; the commands, one file each; a cluster on one
+//! surroundings; how a cluster's secret is made; what it prints; Ctrl-C; topology binaries; the commands, one file each; a cluster on one
 //! machine.
 
 use std::process::ExitCode;
 
 mod args;
 mod context;
+mod secret;
 mod output;
 mod interrupt;
 mod binary;

@@ -192,6 +192,9 @@ impl Config {
             let note = match keys::find(key) {
                 Some(known) => match known.standing {
                     Standing::NoMeaning(note) => note,
+                    _ if !known.is_read && *value != known.default.to_value() => {
+                        "it is checked, and has no effect yet"
+                    }
                     Standing::Same | Standing::Ours(_) => return None,
                 },
                 None if value.is_object() && keys::is_checked(&format!("{key}.")) => {

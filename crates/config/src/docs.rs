@@ -20,6 +20,7 @@ Layers, from the weakest to the strongest:
    `STORM_RS_TOPOLOGY_CONF`
 
 `null` asks for the default again. A key marked **component** may also be set for one component.
+One marked **not yet** is checked, and has no effect so far; whoever sets it to something else is told.
 ";
 
 /// The documentation of every key in Markdown, grouped by prefix.
@@ -59,6 +60,9 @@ fn write_row(page: &mut String, key: &Key) {
         meaning += " **ours**: ";
         meaning += &cell(reason);
         meaning += ".";
+    }
+    if !key.is_read {
+        meaning += " **not yet**.";
     }
     let (name, kind) = (key.name, key.kind);
     write_line(page, format_args!("| `{name}` | {kind} | {default} | {meaning} |"));

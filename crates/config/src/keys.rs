@@ -48,6 +48,9 @@ pub struct Key {
     pub standing: Standing,
     /// Whether the key may stand in the configuration of a single component.
     pub per_component: bool,
+    /// Whether anything reads it. A key that is checked, but not read yet, has no effect: whoever sets it
+    /// is told.
+    pub is_read: bool,
 }
 
 /// How a key relates to Storm's.

@@ -44,6 +44,7 @@ mod config;
 mod yaml;
 mod load;
 mod views;
+mod secrets;
 mod docs;
 
 pub use config::{Config, Note};
@@ -52,6 +53,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use kind::{KeyDefault, Kind, Misfit};
 pub use load::{CONF_DIR_VARIABLE, CONF_VARIABLE, Search, Sources, TOPOLOGY_CONF_VARIABLE, topology_layer};
 pub use origin::Origin;
+pub use secrets::{masked, masked_map};
 pub use views::{ExecutorThreads, TopologyView, component_view};
 
 /// Loads the configuration of local mode from the process's environment and the files that it

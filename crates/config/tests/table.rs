@@ -30,6 +30,7 @@ fn every_other_key_is_marked_as_ours() {
             "ui.authentication.proxies",
             "ui.authentication.users.file",
             "ui.cors.origins",
+            "ui.hosts",
             "ui.path.prefix",
         ]
     "#]]

@@ -74,9 +74,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails where it is used")]
 
     use std::sync::mpsc::TryRecvError;
-    use std::time::Duration;
 
-    use storm_figures::Latency;
     use storm_model::{ComponentKind, ExecutorId, TaskId};
 
     use super::*;
@@ -94,19 +92,11 @@ mod tests {
     }
 
     fn figures() -> ExecutorSnapshot {
-        ExecutorSnapshot {
-            component: "c".into(),
-            kind: ComponentKind::Bolt,
-            executor: ExecutorId { first: TaskId(1), last: TaskId(1) },
-            tasks: Vec::new(),
-            queue_latency: Latency::default(),
-            late_acks: 0,
-            dropped: 0,
-            window_rows: 0,
-            credit_out: 0,
-            uptime: Duration::ZERO,
-            busy: Duration::ZERO,
-        }
+        ExecutorSnapshot::new(
+            "c".into(),
+            ComponentKind::Bolt,
+            ExecutorId { first: TaskId(1), last: TaskId(1) },
+        )
     }
 
     #[test]

@@ -210,7 +210,8 @@ impl Emitter {
         if self.is_debug {
             self.log(choice, source, stream, values);
         }
-        if let Some(sink) = self.sampler.draw() {
+        // Text is made for those only that somebody takes.
+        if let Some(sink) = self.sampler.draw().filter(|sink| sink.has_room()) {
             sink.take(SampledTuple {
                 component: &self.outputs.component,
                 task: source,

@@ -19,8 +19,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use storm_model::{ComponentId, ExecutorId, TaskId};
+use storm_model::{ComponentId, ExecutorId, TaskId, Time};
 use storm_row::{Batch, RowRef, WireError, WireLimits};
 use storm_topology::FailCause;
 
@@ -50,6 +51,9 @@ pub mod kind {
     pub const FREE: u8 = 16;
 }
 
+/// When cycles took at most a quarter of their budget for so long, it is forgotten which trees have failed in
+/// them: what is left of these does no harm then.
+const FORGET_AFTER: Duration = Duration::from_secs(10);
 /// Longest body of a frame of rows; a longer batch goes in parts.
 const PART_BYTES: usize = 256 << 10;
 const HEAD: usize = 8;
@@ -228,7 +232,7 @@ impl Line {
 
     /// What comes as data.
     pub fn data_in(self: &Arc<Line>) -> DataIn {
-        DataIn { line: self.clone(), parts: Vec::new(), doomed: Doomed::default() }
+        DataIn { line: self.clone(), parts: Vec::new(), doomed: Doomed::default(), roomy_since: None }
     }
 
     /// What comes as control.
@@ -445,6 +449,8 @@ pub struct DataIn {
     parts: Vec<u8>,
     /// Trees that failed because rows of theirs found their cycle full.
     doomed: Doomed,
+    /// Since when the cycles have had plenty of room, while there are such trees.
+    roomy_since: Option<Time>,
 }
 
 impl DataIn {
@@ -491,7 +497,7 @@ impl DataIn {
         }
         let rows = batch.row_count() as u64;
         let (is_looped, sent) = (kind == kind::LOOPED, worker.clock.now());
-        let batch = if is_looped { self.admit(batch, to) } else { batch };
+        let batch = if is_looped { self.admit(sent, batch, to) } else { batch };
         let (line, directory) = (&*self.line, self.line.directory());
         if let Some(proxy) = directory[from].proxy() {
             let mut under_way = proxy.under_way();
@@ -511,19 +517,22 @@ impl DataIn {
     /// The rows that their cycle has room for, and that are not left of a tree which has failed for want of
     /// it. All others are refused as an emit within the worker is: without that, a cycle that multiplies
     /// its rows on the other side would fill this one.
-    fn admit(&mut self, batch: Batch, to: u32) -> Batch {
-        let directory = self.line.directory();
-        let budget = &directory.budget;
-        let mut room = budget.limit().saturating_sub(budget.used());
+    fn admit(&mut self, now: Time, batch: Batch, to: u32) -> Batch {
+        let budget = &self.line.directory().budget;
+        let (limit, used) = (budget.limit(), budget.used());
+        self.forget_doomed(now, used <= limit / 4);
+        let mut room = limit.saturating_sub(used);
         if batch.byte_len() as u64 <= room && self.doomed.is_empty() {
+            return batch;
+        }
+        // Nearly always all are admitted: then nothing is copied, and nobody is told.
+        let mut left = room;
+        if batch.iter().all(|row| self.admits(row, &mut left)) {
             return batch;
         }
         let (mut admitted, mut acks) = (Batch::new(), self.line.acks());
         for row in batch.iter() {
-            let bytes = row_len(row) as u64;
-            let is_doomed = row.anchors().any(|a| self.doomed.contains(a.task, a.root));
-            if bytes <= room && !is_doomed {
-                room -= bytes;
+            if self.admits(row, &mut room) {
                 admitted.push_row(row);
                 continue;
             }
@@ -531,11 +540,30 @@ impl DataIn {
                 acks.fail(a.task, a.root, FailCause::LoopBudget);
             }
             if row.anchor_count() == 0 {
-                directory[to].refused.fetch_add(1, Ordering::Relaxed);
+                self.line.directory()[to].refused.fetch_add(1, Ordering::Relaxed);
             }
         }
         acks.flush();
         admitted
+    }
+
+    /// Whether there is room for a row, which takes it, and the row is not left of a tree that has failed.
+    fn admits(&self, row: RowRef<'_>, room: &mut u64) -> bool {
+        if row.anchors().any(|a| self.doomed.contains(a.task, a.root)) {
+            return false;
+        }
+        let left = room.checked_sub(row_len(row) as u64);
+        *room = left.unwrap_or(*room);
+        left.is_some()
+    }
+
+    fn forget_doomed(&mut self, now: Time, is_roomy: bool) {
+        if self.doomed.is_empty() || !is_roomy {
+            self.roomy_since = None;
+        } else if now.since(*self.roomy_since.get_or_insert(now)) >= FORGET_AFTER {
+            self.doomed = Doomed::default();
+            self.roomy_since = None;
+        }
     }
 }
 

@@ -11,8 +11,17 @@ use crate::ids::EdgeIds;
 /// Bytes of a tuple's values that are shown: whoever emits books does not fill the disk with them.
 const SHOWN_BYTES: usize = 4096;
 
+/// Trees of a tuple that are shown: one that joins thousands of others has as many.
+const SHOWN_TREES: usize = 20;
+
 /// Where sampled tuples go.
 pub trait EventSink: fmt::Debug + Send + Sync {
+    /// Whether there is room for one more. If not, it is told of the tuple in this way only, and counts that. Called
+    /// as [`take`](EventSink::take) is.
+    fn has_room(&self) -> bool {
+        true
+    }
+
     /// Takes one. It is called in the middle of an emit, so it does not block, whatever becomes of the tuple.
     fn take(&self, tuple: SampledTuple<'_>);
 }
@@ -26,8 +35,8 @@ pub struct SampledTuple<'a> {
     pub task: TaskId,
     /// By which stream.
     pub stream: &'a StreamId,
-    /// The trees that it belongs to, each as spout task and root in hexadecimal, divided by spaces. Empty: none, or
-    /// nobody receives it.
+    /// The trees that it belongs to, each as spout task and root in hexadecimal, divided by spaces; the first of them
+    /// if there are many. Empty: none, or nobody receives it.
     pub message_id: String,
     /// Its values in brackets, on one line.
     pub values: String,
@@ -66,8 +75,18 @@ impl Sampler {
 
 /// The trees of a row.
 pub(crate) fn message_id(anchors: &[Anchor]) -> String {
-    let trees: Vec<String> = anchors.iter().map(|a| format!("{}:{:016x}", a.task, a.root)).collect();
-    trees.join(" ")
+    let mut text = String::new();
+    let mut write = || {
+        for (i, a) in anchors.iter().take(SHOWN_TREES).enumerate() {
+            write!(text, "{}{}:{:016x}", if i == 0 { "" } else { " " }, a.task, a.root)?;
+        }
+        match anchors.len().saturating_sub(SHOWN_TREES) {
+            0 => Ok(()),
+            more => write!(text, " … and {more} more"),
+        }
+    };
+    write().expect("a string takes everything");
+    text
 }
 
 /// The values of a row.
@@ -170,6 +189,18 @@ mod tests {
         let text = text_of(vec![Value::Str("ä".repeat(SHOWN_BYTES))]);
         assert!(text.starts_with("[\"ää") && text.ends_with("ä...]"), "{text}");
         assert!(text.len() <= SHOWN_BYTES + 4);
+    }
+
+    #[test]
+    fn a_tuple_of_thousands_of_trees_shows_the_first_of_them() {
+        let anchors = |count| -> Vec<Anchor> {
+            (0..count).map(|root| Anchor { task: TaskId(1), root, edge: 0 }).collect()
+        };
+        assert_eq!(message_id(&anchors(0)), "");
+        assert_eq!(message_id(&anchors(2)), "1:0000000000000000 1:0000000000000001");
+        let whole = message_id(&anchors(SHOWN_TREES as u64));
+        assert_eq!(whole.split(' ').count(), SHOWN_TREES);
+        assert_eq!(message_id(&anchors(65_535)), format!("{whole} … and 65515 more"));
     }
 
     #[derive(Debug)]

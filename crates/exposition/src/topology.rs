@@ -157,33 +157,24 @@ mod tests {
         numbers.record(5.0);
         let metric = |name: &str, value| UserMetric { name: name.to_owned(), value };
         ExecutorSnapshot {
-            component: component.into(),
-            kind,
-            executor: ExecutorId { first: task, last: task },
             tasks: vec![TaskSnapshot {
-                task,
-                incarnation: 0,
                 streams: vec![stream],
                 inputs: if kind == ComponentKind::Bolt { vec![input] } else { vec![] },
                 tracked: 10,
                 pending: 5,
-                lost: 0,
-                replayed: 0,
-                retained: 0,
-                oldest_retained_ns: 0,
                 metrics: vec![
                     metric("hits", MetricValue::Counter(3)),
                     metric("depth", MetricValue::Gauge(1.5)),
                     metric("sizes", MetricValue::Histogram(numbers)),
                 ],
+                ..TaskSnapshot::new(task)
             }],
             queue_latency: latency(),
-            late_acks: 0,
-            dropped: 0,
             window_rows: 100,
             credit_out: 50,
             uptime: Duration::from_secs(120),
             busy: Duration::from_secs(70),
+            ..ExecutorSnapshot::new(component.into(), kind, ExecutorId { first: task, last: task })
         }
     }
 

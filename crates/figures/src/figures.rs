@@ -8,7 +8,7 @@ use storm_model::{ComponentId, ComponentKind, ExecutorId, StreamId, TaskId};
 
 use crate::latency::Latency;
 use crate::snapshot::UserMetric;
-use crate::totals::{InputTotal, OutputTotal};
+use crate::totals::{InputTotal, OutputTotal, TaskTotal};
 use crate::window::{Window, Windowed};
 
 /// Figures of a running topology at a moment.
@@ -16,6 +16,40 @@ use crate::window::{Window, Windowed};
 pub struct TopologyFigures {
     /// By component, in order of their ids.
     pub components: Vec<ComponentFigures>,
+}
+
+/// What the tasks of a component have counted since the topology began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Tuples emitted.
+    pub emitted: u64,
+    /// Rows sent.
+    pub transferred: u64,
+    /// Tuples executed.
+    pub executed: u64,
+    /// Of a spout: trees; of a bolt: tuples.
+    pub acked: u64,
+    /// Of a spout: trees; of a bolt: tuples.
+    pub failed: u64,
+    /// Trees pending now.
+    pub pending: u64,
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, total: &TaskTotal) {
+        let add = |count: &mut u64, more| *count = count.saturating_add(more);
+        for output in total.outputs.values() {
+            add(&mut self.emitted, output.emitted);
+            add(&mut self.transferred, output.transferred);
+            add(&mut self.acked, output.acked);
+            add(&mut self.failed, output.failed);
+        }
+        for input in total.inputs.values() {
+            add(&mut self.executed, input.executed);
+            add(&mut self.acked, input.acked);
+            add(&mut self.failed, input.failed);
+        }
+    }
 }
 
 /// Figures of a spout or bolt: of all tasks that it ever had together.

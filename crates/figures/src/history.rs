@@ -120,12 +120,17 @@ impl<T: Total> History<T> {
         gained.value
     }
 
-    /// Forgets what has left every window, in one that nothing is observed in any more.
-    pub(crate) fn tidy(&mut self, now: Time) {
-        if Window::OneDay.span().is_some_and(|day| now.since(self.seen) >= day) {
-            self.current = Bucket::default();
-            self.rings = RINGS.map(Ring::new);
-        }
+    /// Whether all of it has left every window but the last, and takes memory still.
+    pub(crate) fn is_outdated(&self, now: Time) -> bool {
+        let is_old = Window::OneDay.span().is_some_and(|day| now.since(self.seen) >= day);
+        let is_empty = |ring: &Ring<T>| ring.newest.span.is_zero() && ring.full.is_empty();
+        is_old && !(self.current.span.is_zero() && self.rings.iter().all(is_empty))
+    }
+
+    /// Forgets what windows hold.
+    pub(crate) fn tidy(&mut self) {
+        self.current = Bucket::default();
+        self.rings = RINGS.map(Ring::new);
     }
 
     /// What was counted within `window` up to `now`; exact for all time, otherwise to within a share
@@ -155,6 +160,11 @@ impl<T: Total> History<T> {
     /// When that was.
     pub(crate) fn seen(&self) -> Time {
         self.seen
+    }
+
+    /// What together was ever counted.
+    pub(crate) fn parts(&self) -> [&T; 2] {
+        [&self.former, &self.newest]
     }
 
     /// Everything that was ever counted.

@@ -4,11 +4,12 @@ mod join;
 pub(crate) mod report;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use storm_model::{ComponentId, ComponentKind, ExecutorId, Incarnation, TaskId, Time};
 
-use crate::figures::{Gauges, TopologyFigures};
+use crate::figures::{Counts, Gauges, TopologyFigures};
 use crate::history::History;
 use crate::snapshot::{ExecutorSnapshot, Snapshot, TaskSnapshot, UserMetric};
 use crate::totals::TaskTotal;
@@ -37,10 +38,12 @@ use crate::trend::{self, Gain, Recent, Recorder, Trend};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Keeper {
-    tasks: BTreeMap<TaskId, KeptTask>,
+    /// Shared with copies until either changes: a copy for who has time to read it takes next to none.
+    tasks: BTreeMap<TaskId, Arc<KeptTask>>,
     /// The executors as they are cut now.
     executors: BTreeMap<ExecutorId, KeptExecutor>,
-    trend: Recorder,
+    /// Shared as tasks are.
+    trend: Arc<Recorder>,
     /// Trees pending in all tasks together.
     pending: u64,
 }
@@ -83,9 +86,10 @@ impl Keeper {
     /// which the same life has told more, or a later one anything, are passed over. A later life begins at
     /// nothing.
     pub fn observe_life(&mut self, now: Time, life: Incarnation, uptime_ms: u64, snapshot: &Snapshot) {
-        self.trend.advance(now, self.pending);
+        Arc::make_mut(&mut self.trend).advance(now, self.pending);
         let told = (life, uptime_ms);
-        for executor in &snapshot.executors {
+        // What has no tasks is no executor.
+        for executor in snapshot.executors.iter().filter(|e| e.executor.first <= e.executor.last) {
             let mut tasks = executor.tasks.iter();
             if !tasks.all(|task| self.told(task.task).is_none_or(|last| last <= told)) {
                 continue;
@@ -112,6 +116,19 @@ impl Keeper {
         trend::recent([self.recorder()].into_iter(), now)
     }
 
+    /// What each component's tasks have counted since the topology began, and what is pending there now, without
+    /// figures of time: a microsecond for each task.
+    pub(crate) fn add_counts(&self, counts: &mut BTreeMap<ComponentId, Counts>) {
+        for kept in self.tasks.values() {
+            let of = match counts.get_mut(&kept.component) {
+                Some(known) => known,
+                None => counts.entry(kept.component.clone()).or_default(),
+            };
+            kept.history.parts().into_iter().for_each(|total| of.add(total));
+            of.pending = of.pending.saturating_add(kept.gauges.pending);
+        }
+    }
+
     pub(crate) fn recorder(&self) -> (&Recorder, u64) {
         (&self.trend, self.pending)
     }
@@ -125,15 +142,22 @@ impl Keeper {
     pub(crate) fn release(&mut self, task: TaskId) {
         self.executors.retain(|executor, _| !executor.contains(task));
         if let Some(kept) = self.tasks.get_mut(&task) {
+            let kept = Arc::make_mut(kept);
             self.pending = self.pending.saturating_sub(kept.gauges.pending);
             kept.gauges = Gauges::default();
             kept.metrics.clear();
         }
     }
 
-    /// Forgets what nobody can see any more.
-    pub(crate) fn tidy(&mut self, now: Time) {
-        self.tasks.values_mut().for_each(|kept| kept.history.tidy(now));
+    /// Forgets what nobody can see any more; whether there was any. Of tasks that nothing was heard of for a day
+    /// only the sums of all time stay.
+    pub fn tidy(&mut self, now: Time) -> bool {
+        let mut is_any = false;
+        for kept in self.tasks.values_mut().filter(|kept| kept.history.is_outdated(now)) {
+            Arc::make_mut(kept).history.tidy();
+            is_any = true;
+        }
+        is_any
     }
 
     /// The tasks that it has heard of.
@@ -161,7 +185,7 @@ impl Keeper {
         let mut begun = false;
         let kept = self.tasks.entry(task.task).or_insert_with(|| {
             begun = true;
-            KeptTask {
+            Arc::new(KeptTask {
                 component: executor.component.clone(),
                 kind: executor.kind,
                 history: History::new(now, executor.uptime),
@@ -170,8 +194,9 @@ impl Keeper {
                 incarnation: 0,
                 gauges: Gauges::default(),
                 metrics: Vec::new(),
-            }
+            })
         });
+        let kept = Arc::make_mut(kept);
         let mut over = if begun { executor.uptime } else { now.since(kept.history.seen()) };
         if kept.told.0 < told.0 {
             kept.history.begin_again();
@@ -180,7 +205,7 @@ impl Keeper {
         }
         kept.told = told;
         let gained = kept.history.observe(now, &TaskTotal::of(executor, task));
-        self.trend.add(now, over, &Gain::of(kept.kind, &gained));
+        Arc::make_mut(&mut self.trend).add(now, over, &Gain::of(kept.kind, &gained));
         kept.incarnation = task.incarnation;
         self.pending = self.pending.saturating_sub(kept.gauges.pending).saturating_add(task.pending);
         kept.gauges = Gauges {

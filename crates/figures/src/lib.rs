@@ -32,7 +32,7 @@ pub use diagnosis::{Diagnosis, diagnose};
 pub use distribution::Distribution;
 pub use errors::{ErrorLog, ErrorRecord};
 pub use figures::{
-    ComponentFigures, ExecutorFigures, Figures, Gauges, InputFigures, StreamFigures, TaskFigures,
+    ComponentFigures, Counts, ExecutorFigures, Figures, Gauges, InputFigures, StreamFigures, TaskFigures,
     TopologyFigures, TopologyStats,
 };
 pub use history::History;

@@ -3,10 +3,12 @@
 
 mod audit;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use storm_model::{ComponentId, ComponentKind, ExecutorId, StreamId, TaskId};
+use storm_model::tasks::ranges;
+use storm_model::{ComponentId, ComponentKind, ExecutorId, StreamId, TaskId, TopologySpec};
 
 use crate::distribution::Distribution;
 use crate::latency::Latency;
@@ -151,7 +153,43 @@ impl StreamCount {
     }
 }
 
+impl ExecutorSnapshot {
+    /// One that has just started, without tasks.
+    pub fn new(component: ComponentId, kind: ComponentKind, executor: ExecutorId) -> ExecutorSnapshot {
+        ExecutorSnapshot {
+            component,
+            kind,
+            executor,
+            tasks: Vec::new(),
+            queue_latency: Latency::default(),
+            late_acks: 0,
+            dropped: 0,
+            window_rows: 0,
+            credit_out: 0,
+            uptime: Duration::ZERO,
+            busy: Duration::ZERO,
+        }
+    }
+}
+
 impl TaskSnapshot {
+    /// One that has done nothing, in life 0.
+    pub fn new(task: TaskId) -> TaskSnapshot {
+        TaskSnapshot {
+            task,
+            incarnation: 0,
+            streams: Vec::new(),
+            inputs: Vec::new(),
+            tracked: 0,
+            pending: 0,
+            lost: 0,
+            replayed: 0,
+            retained: 0,
+            oldest_retained_ns: 0,
+            metrics: Vec::new(),
+        }
+    }
+
     /// Tuples emitted on all streams.
     pub fn emitted(&self) -> u64 {
         self.streams.iter().map(|stream| stream.emitted).sum()
@@ -181,6 +219,34 @@ impl TaskSnapshot {
 }
 
 impl Snapshot {
+    /// Leaves out what a topology does not have: executors that are not within the tasks of their component, and
+    /// tasks that are not their executor's. Whether there was any: whoever reports it is not to be believed.
+    pub fn keep_known(&mut self, spec: &TopologySpec) -> bool {
+        let known: BTreeMap<&ComponentId, ExecutorId> = ranges(spec).collect();
+        let of = |e: &ExecutorSnapshot| Some((*known.get(&e.component)?, spec.components.get(&e.component)?));
+        self.keep(|e| {
+            of(e).is_some_and(|(range, component)| {
+                e.kind == component.kind
+                    && range.contains(e.executor.first)
+                    && range.contains(e.executor.last)
+            })
+        })
+    }
+
+    /// Leaves out executors that are not to be there, and tasks that are not their executor's. Whether there was
+    /// any.
+    pub fn keep(&mut self, is_there: impl Fn(&ExecutorSnapshot) -> bool) -> bool {
+        let before = self.executors.len();
+        self.executors.retain(|e| e.executor.first <= e.executor.last && is_there(e));
+        let mut is_any = self.executors.len() < before;
+        for executor in &mut self.executors {
+            let (id, before) = (executor.executor, executor.tasks.len());
+            executor.tasks.retain(|task| id.contains(task.task));
+            is_any |= executor.tasks.len() < before;
+        }
+        is_any
+    }
+
     /// The tasks of a component.
     pub fn tasks<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a TaskSnapshot> {
         self.executors.iter().filter(move |e| e.component == *component).flat_map(|e| &e.tasks)

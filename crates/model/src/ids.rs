@@ -28,15 +28,16 @@ pub struct ExecutorId {
 }
 
 impl ExecutorId {
-    /// Every task of this executor, ascending.
+    /// Every task of this executor, ascending; none if the last one is below the first.
     pub fn tasks(self) -> impl ExactSizeIterator<Item = TaskId> + Clone + use<> {
         let ExecutorId { first, last } = self;
-        (0..(last.0 + 1 - first.0) as usize).map(move |i| TaskId(first.0 + i as u32))
+        let count = (u64::from(last.0) + 1).saturating_sub(first.0.into());
+        (0..count as usize).map(move |i| TaskId(first.0 + i as u32))
     }
 
-    /// Number of tasks, at least 1.
+    /// Number of tasks: at least 1, unless somebody made it up.
     pub fn task_count(self) -> u32 {
-        self.last.0 - self.first.0 + 1
+        u32::try_from(self.tasks().len()).unwrap_or(u32::MAX)
     }
 
     /// Whether `task` belongs to this executor.
@@ -151,3 +152,20 @@ impl StreamId {
 
 /// Name of the stream that `emit` uses when none is named.
 pub const DEFAULT_STREAM: &str = "default";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_executor_that_is_none_has_no_tasks() {
+        let executor = |first, last| ExecutorId { first: TaskId(first), last: TaskId(last) };
+        assert_eq!(executor(3, 5).tasks().collect::<Vec<_>>(), [TaskId(3), TaskId(4), TaskId(5)]);
+        assert_eq!((executor(3, 5).task_count(), executor(7, 7).task_count()), (3, 1));
+        for nobody in [executor(5, 0), executor(u32::MAX, 0), executor(2, 1)] {
+            assert_eq!((nobody.tasks().count(), nobody.task_count()), (0, 0));
+        }
+        assert_eq!(executor(u32::MAX, u32::MAX).tasks().collect::<Vec<_>>(), [TaskId(u32::MAX)]);
+        assert_eq!(executor(0, u32::MAX).task_count(), u32::MAX);
+    }
+}

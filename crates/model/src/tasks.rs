@@ -18,13 +18,12 @@ impl TaskTable {
     /// Numbers the tasks of `spec`, which must be free of problems.
     pub fn new(spec: &TopologySpec) -> TaskTable {
         let mut owners = Vec::new();
-        let mut ranges = BTreeMap::new();
-        for (id, component) in &spec.components {
-            let first = TaskId(owners.len() as u32 + 1);
-            owners.extend((0..component.tasks).map(|_| id.clone()));
-            ranges.insert(id.clone(), ExecutorId { first, last: TaskId(owners.len() as u32) });
+        let mut table = BTreeMap::new();
+        for (id, range) in ranges(spec) {
+            owners.extend(range.tasks().map(|_| id.clone()));
+            table.insert(id.clone(), range);
         }
-        TaskTable { ranges, owners }
+        TaskTable { ranges: table, owners }
     }
 
     /// All tasks of a component, ascending; empty for an unknown one.
@@ -47,6 +46,16 @@ impl TaskTable {
     pub fn is_empty(&self) -> bool {
         self.owners.is_empty()
     }
+}
+
+/// The tasks of every component, in order, as [`TaskTable`] numbers them.
+pub fn ranges(spec: &TopologySpec) -> impl Iterator<Item = (&ComponentId, ExecutorId)> {
+    let mut before = 0u32;
+    spec.components.iter().map(move |(id, component)| {
+        let first = TaskId(before.saturating_add(1));
+        before = before.saturating_add(component.tasks);
+        (id, ExecutorId { first, last: TaskId(before) })
+    })
 }
 
 /// The executors of a topology in order of their tasks: each component's tasks in as many

@@ -6,6 +6,9 @@
 //! before the next one is asked, and every answer to that one at a moment after it, however long questions and
 //! reports are on their way.
 //!
+//! An answer that was given under another assignment, or in an older state of the topology, is none: who has not
+//! heard yet of what has changed may yet do something else.
+//!
 //! The topology is quiet when two rounds after one another have the same answers, and in these as many rows
 //! were taken as were handed over (Mattern's four counters). For at the moment at which the second round
 //! is asked, no fewer rows are taken than the first one says, and no more are handed over than the second one says;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use storm_figures::{Recent, Snapshot, TopologyFigures, Trend, Window};
-use storm_model::{ComponentId, ComponentKind, ComponentSpec, ExecutorId, Time};
+use storm_figures::{Keepers, Recent, Snapshot};
+use storm_model::{ComponentId, ComponentKind, ComponentSpec, ExecutorId, SupervisorId, Time};
 use storm_rpc::v1;
 
 use crate::assign;
@@ -18,34 +18,37 @@ const FIGURES_OLDEST: Duration = Duration::from_secs(2);
 /// Figures that nobody has asked for since take memory only.
 const FORGET_AFTER: Duration = Duration::from_secs(10);
 
-/// Figures of a topology at a moment.
+/// Figures of a topology at a moment: at once what takes next to no time, the rest when somebody who has time
+/// asks for it.
 #[derive(Debug)]
 pub(crate) struct Figured {
     at: Time,
-    figures: TopologyFigures,
-    trend: Trend,
     pub(crate) components: Vec<v1::ComponentStatus>,
     json: OnceLock<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Figured {
     fn new(topology: &Topology, now: Time) -> Figured {
-        let figures = topology.keeper.report(now);
-        let components = components(topology, &figures);
-        Figured { at: now, figures, trend: topology.keeper.trend(now), components, json: OnceLock::new() }
+        Figured { at: now, components: components(topology), json: OnceLock::new() }
     }
 
-    /// Figures and trend as JSON. Takes a while the first time, so it is for a thread that has time.
-    pub(crate) fn json(&self) -> &(Vec<u8>, Vec<u8>) {
+    /// Whether figures and trend were computed.
+    pub(crate) fn is_computed(&self) -> bool {
+        self.json.get().is_some()
+    }
+
+    /// Figures and trend as JSON, computed from what is kept unless somebody has done so. Takes a while then, so it
+    /// is for a thread that has time.
+    pub(crate) fn json(&self, keeper: &Keepers<SupervisorId>, now: Time) -> &(Vec<u8>, Vec<u8>) {
         self.json.get_or_init(|| {
-            let json = (serde_json::to_vec(&self.figures), serde_json::to_vec(&self.trend));
+            let json = (serde_json::to_vec(&keeper.report(now)), serde_json::to_vec(&keeper.trend(now)));
             (json.0.expect("plain data with text keys"), json.1.expect("plain data with text keys"))
         })
     }
 }
 
 impl Topology {
-    /// Its figures. As computing them takes a while where there are many tasks, those of a moment ago will do.
+    /// Its figures. As computing all of them takes a while where there are many tasks, those of a moment ago will do.
     pub(crate) fn figures(&mut self, now: Time) -> Arc<Figured> {
         let tasks: u32 = self.record().spec.components.values().map(|component| component.tasks).sum();
         let fresh = (FIGURES_PER_TASK * tasks).min(FIGURES_OLDEST);
@@ -67,15 +70,14 @@ impl Topology {
     }
 }
 
-fn components(topology: &Topology, figures: &TopologyFigures) -> Vec<v1::ComponentStatus> {
-    let record = topology.record();
+fn components(topology: &Topology) -> Vec<v1::ComponentStatus> {
+    let (record, mut counts) = (topology.record(), topology.keeper.counts());
     let mut executors: BTreeMap<String, u32> = BTreeMap::new();
     for executor in assign::wanted(&record.spec, &record.executors) {
         *executors.entry(executor.component.to_string()).or_default() += 1;
     }
     let status = |(id, spec): (&ComponentId, &ComponentSpec)| {
-        let known = figures.component(id.as_str());
-        let all = known.map(|known| known.figures[Window::AllTime].clone()).unwrap_or_default();
+        let all = counts.remove(id).unwrap_or_default();
         v1::ComponentStatus {
             id: id.to_string(),
             r#type: match spec.kind {
@@ -89,7 +91,7 @@ fn components(topology: &Topology, figures: &TopologyFigures) -> Vec<v1::Compone
             executed: all.executed,
             acked: all.acked,
             failed: all.failed,
-            pending: known.map_or(0, |known| known.gauges.pending),
+            pending: all.pending,
         }
     };
     record.spec.components.iter().map(status).collect()

@@ -18,7 +18,7 @@ use storm_cluster::{
     Children, Cluster, CommandRecord, Election, Error, LeaderToken, Leadership, SessionState, Snapshot,
     SupervisorRecord,
 };
-use storm_figures::Keeper;
+use storm_figures::{Keeper, Keepers};
 use storm_model::{SupervisorId, Time, TopologyId};
 use storm_rpc::{CallError, v1};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -67,8 +67,15 @@ pub(crate) enum Event {
     SupervisorsChanged(Snapshot<Children<SupervisorId, SupervisorRecord>>),
     /// A supervisor reported.
     SupervisorReported(Time, Box<v1::SupervisorReport>, oneshot::Sender<v1::SupervisorReply>),
-    /// A supervisor told what it had kept of figures.
-    FiguresKept(Time, SupervisorId, Vec<(TopologyId, Keeper)>, oneshot::Sender<Result<(), CallError>>),
+    /// A supervisor told what it had kept of figures: of a topology, or that this was all.
+    FiguresKept(
+        Time,
+        SupervisorId,
+        Option<(TopologyId, Box<Keeper>)>,
+        oneshot::Sender<Result<(), CallError>>,
+    ),
+    /// Somebody computes figures of a topology, from a copy of what is kept.
+    FiguresCopied(TopologyId, oneshot::Sender<Option<Keepers<SupervisorId>>>),
     /// A worker reported directly.
     WorkerReported(Time, Box<v1::WorkerReport>, oneshot::Sender<Result<v1::WorkerReportReply, CallError>>),
     /// Somebody wants something done.
@@ -200,9 +207,10 @@ impl Monitor {
             };
             match event {
                 // They change no record.
-                Event::SupervisorReported(..) | Event::WorkerReported(..) | Event::FiguresKept(..) => {
-                    self.take(event);
-                }
+                Event::SupervisorReported(..)
+                | Event::WorkerReported(..)
+                | Event::FiguresKept(..)
+                | Event::FiguresCopied(..) => self.take(event),
                 Event::Asked(question) if self.has_read => self.answer(question),
                 event if self.backlog.len() < BACKLOG => self.backlog.push_back(event),
                 Event::Commanded(_, reply) => {
@@ -255,9 +263,10 @@ impl Monitor {
             Event::SupervisorsChanged(Snapshot::Present(supervisors)) => self.set_supervisors(&supervisors),
             // Not known is not gone.
             Event::SupervisorsChanged(_) | Event::Ticked => {}
-            Event::SupervisorReported(..) | Event::WorkerReported(..) | Event::FiguresKept(..) => {
-                self.take(event);
-            }
+            Event::SupervisorReported(..)
+            | Event::WorkerReported(..)
+            | Event::FiguresKept(..)
+            | Event::FiguresCopied(..) => self.take(event),
             // Whoever gave it does not wait any more: if it is given again, it has its turn.
             Event::Commanded(_, reply) if reply.is_closed() => {}
             Event::Commanded(command, reply) => {
@@ -293,10 +302,17 @@ impl Monitor {
             Event::FiguresKept(at, id, kept, reply) => {
                 // Before the topologies are read, there is nothing that it could be joined with.
                 let is_taken = if self.has_read { Ok(()) } else { Err(CallError::no_leader()) };
-                if is_taken.is_ok() {
-                    self.state.figures_kept(at, id, kept);
+                match kept {
+                    Some((topology, kept)) if is_taken.is_ok() => {
+                        self.state.figures_kept(at, &id, topology, *kept);
+                    }
+                    None if is_taken.is_ok() => self.state.all_figures_kept(id),
+                    _ => {}
                 }
                 reply.send(is_taken).ok();
+            }
+            Event::FiguresCopied(id, reply) => {
+                reply.send(self.state.topologies.get(&id).map(|topology| topology.keeper.clone())).ok();
             }
             _ => {}
         }
@@ -380,7 +396,8 @@ impl Monitor {
         let assignment = topology.assignment().map(|a| (&TopologyId::from(id), a).into());
         let state = v1::TopologyState::from(topology.record().status).into();
         let state_version = topology.record().status_version;
-        let tuning = Some((&topology.record().tuning).into());
+        // What was never tuned has no version by which a worker could tell that this is late.
+        let tuning = Some(&topology.record().tuning).filter(|tuning| tuning.version != 0).map(Into::into);
         Ok(v1::WorkerReportReply { assignment, state, round, state_version, tuning })
     }
 

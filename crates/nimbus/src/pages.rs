@@ -11,6 +11,7 @@ use crate::assign;
 use crate::commands::tune;
 use crate::figures::{self, Figured};
 use crate::metrics;
+use crate::shown_config;
 use crate::state::{State, Topology, Worker};
 use crate::transitions::kind_name;
 
@@ -186,8 +187,8 @@ fn page(
         is_complete,
         moved: topology.moved(),
         is_settled: is_settled(state, topology, now),
-        config: serde_json::to_vec(&record.config).expect("plain data with text keys"),
-        spec: serde_json::to_vec(&record.spec).expect("plain data with text keys"),
+        config: serde_json::to_vec(&shown_config::of_map(&record.config)).expect("plain data with text keys"),
+        spec: serde_json::to_vec(&shown_config::of_spec(&record.spec)).expect("plain data with text keys"),
         log_levels: convert::log_levels(&tuning),
         debug: convert::debug_options(&tuning),
         summary: Some(summary),

@@ -2,14 +2,13 @@
 //!
 //! A Nimbus that does not lead passes calls on to the leader, as they are; a call is passed on once.
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use storm_cluster::{Cluster, CommandRecord};
-use storm_figures::Keeper;
+use storm_figures::{Keeper, Keepers};
 use storm_model::{SupervisorId, TopologyId};
 use storm_rpc::client::Line;
 use storm_rpc::status::{ERROR_KEY, may_be_retried};
@@ -37,7 +36,7 @@ const PASSED_ON_WITHIN: Duration = Duration::from_secs(75);
 /// The longest that a submit waits for copies of its binary, whatever the configuration says: its
 /// caller does not wait for longer than a minute.
 const COPIES_WITHIN: Duration = Duration::from_secs(40);
-/// Bytes that the figures may have which a supervisor has kept: those of some thousand busy tasks.
+/// Bytes that the figures of a topology may have which a supervisor has kept: those of some thousand busy tasks.
 const KEPT_BYTES: usize = 512 << 20;
 /// Lines of logs that wait for the network; the supervisors' streams wait when it is full.
 const LOG_LINES_AHEAD: usize = 16;
@@ -142,37 +141,42 @@ impl Service {
         Ok(vec![])
     }
 
-    /// Takes in what a supervisor has kept. What cannot be read is passed over: it will not be better next time.
-    async fn kept_figures(
-        &self,
-        mut parts: Streaming<v1::KeptFigures>,
-    ) -> Result<(SupervisorId, Vec<(TopologyId, Keeper)>), Status> {
-        let mut bytes: BTreeMap<TopologyId, Vec<u8>> = BTreeMap::new();
-        let mut left = KEPT_BYTES;
-        let mut last = None;
+    /// Takes in what a supervisor has kept, topology by topology. What cannot be read is passed over: it will not be
+    /// better next time.
+    async fn kept_figures(&self, mut parts: Streaming<v1::KeptFigures>) -> Result<(), Status> {
+        let mut gathered = Gathered::new(KEPT_BYTES);
         while let Some(part) = parts.message().await? {
-            left = left.checked_sub(part.data.len()).ok_or_else(|| CallError::invalid("too many figures"))?;
-            if !part.topology_id.is_empty() {
-                bytes.entry(part.topology_id.into()).or_default().extend_from_slice(&part.data);
+            let (id, is_last) = (SupervisorId::from(&*part.supervisor_id), part.is_last);
+            let whole = gathered.take(part);
+            if let Some((topology, bytes)) = whole {
+                self.kept_of(&id, topology, bytes).await?;
             }
-            if part.is_last {
-                last = Some(SupervisorId::from(part.supervisor_id));
+            if is_last {
+                let at = self.clock.now();
+                return self
+                    .ask(|reply| Event::FiguresKept(at, id, None, reply))
+                    .await?
+                    .map_err(Status::from);
             }
         }
-        let id = last.ok_or_else(|| CallError::invalid("figures that end too early"))?;
+        // Not invalid: whole ones may follow.
+        Err(CallError::other("figures that end too early").into())
+    }
+
+    async fn kept_of(&self, id: &SupervisorId, topology: TopologyId, bytes: Vec<u8>) -> Result<(), Status> {
         let now = self.clock.now();
-        let reading = tokio::task::spawn_blocking(move || {
-            let read = |(topology, bytes): (TopologyId, Vec<u8>)| match Keeper::from_portable(now, &bytes) {
-                Ok(keeper) => Some((topology, keeper)),
-                Err(error) => {
-                    tracing::warn!(%topology, %error, "a supervisor has kept figures that cannot be read");
-                    None
-                }
-            };
-            bytes.into_iter().filter_map(read).collect()
-        });
-        let kept = reading.await.map_err(|error| CallError::other(error.to_string()))?;
-        Ok((id, kept))
+        let reading = tokio::task::spawn_blocking(move || Keeper::from_portable(now, &bytes));
+        let keeper = match reading.await.map_err(|error| CallError::other(error.to_string()))? {
+            Ok(keeper) => Box::new(keeper),
+            Err(error) => {
+                let supervisor = id;
+                tracing::warn!(%topology, %supervisor, %error, "a supervisor has kept figures that cannot be read");
+                return Ok(());
+            }
+        };
+        let (at, id) = (self.clock.now(), id.clone());
+        let kept = Some((topology, keeper));
+        self.ask(|reply| Event::FiguresKept(at, id, kept, reply)).await?.map_err(Status::from)
     }
 
     async fn problems(&self) -> Vec<String> {
@@ -185,6 +189,48 @@ impl Service {
         }
         problems.extend(self.missing.borrow().iter().cloned());
         problems
+    }
+}
+
+/// Gathers the parts of what a supervisor has kept, which come topology by topology.
+struct Gathered {
+    /// Bytes that one topology may have.
+    limit: usize,
+    topology: TopologyId,
+    bytes: Vec<u8>,
+    /// It has more.
+    is_too_large: bool,
+}
+
+impl Gathered {
+    fn new(limit: usize) -> Gathered {
+        Gathered { limit, topology: "".into(), bytes: Vec::new(), is_too_large: false }
+    }
+
+    /// Takes the next part. The topology before it, if this is another one's or the last.
+    fn take(&mut self, part: v1::KeptFigures) -> Option<(TopologyId, Vec<u8>)> {
+        let mut whole = None;
+        if part.is_last || self.topology != *part.topology_id {
+            let former = std::mem::replace(&mut self.topology, part.topology_id.into());
+            let bytes = std::mem::take(&mut self.bytes);
+            let is_too_large = std::mem::take(&mut self.is_too_large);
+            whole = (!bytes.is_empty() && !is_too_large).then_some((former, bytes));
+        }
+        if self.topology.as_str().is_empty() || self.is_too_large {
+            return whole;
+        }
+        if self.bytes.len() + part.data.len() > self.limit {
+            tracing::warn!(
+                topology = %self.topology, supervisor = part.supervisor_id, limit = self.limit,
+                "a supervisor has kept more figures of a topology than are taken: what was counted before this Nimbus \
+                 led is not shown; fewer tasks with inputs take less, or remove its file in supervisor/figures there"
+            );
+            self.is_too_large = true;
+            self.bytes = Vec::new();
+        } else {
+            self.bytes.extend_from_slice(&part.data);
+        }
+        whole
     }
 }
 
@@ -382,7 +428,16 @@ impl Nimbus for Service {
         pass_on!(self, request, get_figures);
         let name = request.into_inner().name;
         let (topology_id, figured) = self.ask(|reply| Event::Asked(Question::Figures(name, reply))).await??;
-        let json = tokio::task::spawn_blocking(move || figured.json().clone()).await;
+        let known = if figured.is_computed() {
+            Keepers::default()
+        } else {
+            let id = TopologyId::from(&*topology_id);
+            let copied = self.ask(|reply| Event::FiguresCopied(id, reply)).await?;
+            copied.ok_or_else(|| CallError::no_such_topology(&topology_id))?
+        };
+        // The loop shall not wait for that.
+        let now = self.clock.now();
+        let json = tokio::task::spawn_blocking(move || figured.json(&known, now).clone()).await;
         let (figures, trend) = json.map_err(|error| CallError::other(error.to_string()))?;
         Ok(Response::new(v1::TopologyFigures { topology_id, figures, trend }))
     }
@@ -472,9 +527,7 @@ impl Nimbus for Service {
             let parts = tokio_stream::StreamExt::map_while(request.into_inner(), Result::ok);
             return leader.report_figures(self.peers.passed_on(parts)).await.map_err(of_leader);
         }
-        let (id, kept) = self.kept_figures(request.into_inner()).await?;
-        let at = self.clock.now();
-        self.ask(|reply| Event::FiguresKept(at, id, kept, reply)).await??;
+        self.kept_figures(request.into_inner()).await?;
         Ok(Response::new(v1::KeptFiguresReply {}))
     }
 
@@ -495,5 +548,33 @@ impl Nimbus for Service {
         let at = self.clock.now();
         let report = Box::new(request.into_inner());
         Ok(Response::new(self.ask(|reply| Event::WorkerReported(at, report, reply)).await??))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_kept_comes_topology_by_topology_and_one_that_is_too_large_is_passed_over() {
+        let mut gathered = Gathered::new(10);
+        let mut take = |topology_id: &str, data: &'static str, is_last| {
+            let part = v1::KeptFigures {
+                supervisor_id: "s".to_owned(),
+                topology_id: topology_id.to_owned(),
+                data: data.into(),
+                is_last,
+            };
+            gathered.take(part).map(|(topology, bytes)| {
+                format!("{topology}: {}", String::from_utf8(bytes).expect("as it was given"))
+            })
+        };
+        assert_eq!(take("a", "12345", false), None);
+        assert_eq!(take("a", "67890", false), None);
+        assert_eq!(take("b", "12345", false).as_deref(), Some("a: 1234567890"));
+        assert_eq!(take("b", "678901", false), None);
+        assert_eq!(take("b", "1", false), None);
+        assert_eq!(take("c", "1", false), None, "b is too large");
+        assert_eq!(take("", "", true).as_deref(), Some("c: 1"));
     }
 }

@@ -1,33 +1,37 @@
-//! The configuration of a Nimbus as it tells it: without what may be a secret.
+//! Configurations as a Nimbus tells them, its own and those of topologies: without what may be a secret.
 
-use storm_config::Config;
+use storm_config::{Config, masked};
+use storm_model::{ConfigMap, TopologySpec};
 use storm_rpc::v1;
-
-/// What is told instead of a secret.
-const HIDDEN: &str = "*****";
-/// What stands in the names of keys whose values may be secrets.
-const SECRET: [&str; 5] = ["password", "passwd", "payload", "secret", "credentials"];
-/// What only says where a secret is.
-const PLACES: [&str; 2] = [".file", ".path"];
 
 /// Every key with value and origin, sorted by key.
 pub(crate) fn entries(config: &Config) -> Vec<v1::ConfigEntry> {
     let entry = |(key, value, origin): (&str, &serde_json::Value, &storm_config::Origin)| {
-        let hidden = HIDDEN.into();
-        let value = if value.is_null() || !may_be_secret(key) { value } else { &hidden };
-        let value = serde_json::to_vec(value).expect("JSON with text keys");
+        let value = serde_json::to_vec(&masked(key, value)).expect("JSON with text keys");
         v1::ConfigEntry { key: key.to_owned(), value, origin: origin.to_string() }
     };
     config.iter().map(entry).collect()
 }
 
-fn may_be_secret(key: &str) -> bool {
-    let key = key.to_lowercase();
-    SECRET.iter().any(|part| key.contains(part)) && !PLACES.iter().any(|place| key.ends_with(place))
+/// The configuration of a topology.
+pub(crate) fn of_map(config: &ConfigMap) -> ConfigMap {
+    config.iter().map(|(key, value)| (key.clone(), masked(key, value))).collect()
+}
+
+/// A topology with its configuration and that of its components.
+pub(crate) fn of_spec(spec: &TopologySpec) -> TopologySpec {
+    let mut shown = spec.clone();
+    shown.config = of_map(&shown.config);
+    for component in shown.components.values_mut() {
+        component.config = of_map(&component.config);
+    }
+    shown
 }
 
 #[cfg(test)]
 mod tests {
+    use storm_model::ComponentId;
+
     use super::*;
 
     #[test]
@@ -45,5 +49,21 @@ mod tests {
         assert_eq!((value("ui.port").as_str(), &*of("ui.port").origin), ("7", "in storm.yaml, line 4"));
         assert_eq!(&*of("nimbus.thrift.port").origin, "in the defaults");
         assert!(entries.is_sorted_by_key(|entry| entry.key.clone()));
+    }
+
+    #[test]
+    fn a_topology_shows_none_of_its_own_nor_of_its_components() {
+        let mut spec = TopologySpec::default();
+        spec.config.insert("my.db.password".to_owned(), "open sesame".into());
+        let component = serde_json::json!({
+            "kind": "bolt", "executors": 1, "tasks": 1, "outputs": [], "inputs": [],
+            "config": {"my.sink": {"token": "open sesame", "host": "db-1"}}
+        });
+        spec.components.insert(ComponentId::from("token-bolt"), serde_json::from_value(component).unwrap());
+        let shown = serde_json::to_string(&of_spec(&spec)).unwrap();
+        assert!(
+            !shown.contains("sesame") && shown.contains("token-bolt") && shown.contains("db-1"),
+            "{shown}"
+        );
     }
 }

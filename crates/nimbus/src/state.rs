@@ -66,6 +66,9 @@ pub(crate) struct State {
     pub(crate) last_round: u64,
     /// Supervisors that have told this leader what they had kept of figures.
     pub(crate) figured: BTreeSet<SupervisorId>,
+    /// Topologies that are not known, with the supervisors that had kept figures of them: as soon as they are, it
+    /// is asked for again.
+    missed: BTreeMap<TopologyId, BTreeSet<SupervisorId>>,
 }
 
 /// A topology and what its workers said.
@@ -83,6 +86,8 @@ pub(crate) struct Topology {
     pub(crate) wait: Option<Wait>,
     pub(crate) drain: Drain,
     pub(crate) workers: BTreeMap<WorkerSlot, Worker>,
+    /// Slots that it has, or had since this leader knows it. Whoever says it runs elsewhere made that up.
+    homes: BTreeSet<WorkerSlot>,
     /// What its workers count, by the supervisor whose workers they are.
     pub(crate) keeper: Keepers<SupervisorId>,
     pub(crate) errors: Vec<v1::ErrorReport>,
@@ -131,6 +136,7 @@ impl Topology {
             wait: None,
             drain: Drain::default(),
             workers: BTreeMap::new(),
+            homes: BTreeSet::new(),
             keeper: Keepers::default(),
             errors: Vec::new(),
             errors_to_write: false,
@@ -238,6 +244,7 @@ impl Topology {
                 .flat_map(|a| &a.workers)
                 .map(|w| (w.slot.clone(), w.number))
                 .collect();
+            self.homes.extend(numbers.keys().cloned());
             self.workers.retain(|slot, worker| {
                 let number = worker.report.as_ref().and_then(|(_, r)| r.incarnation).map(|i| i.number);
                 let of_slot = worker.slot.as_ref().and_then(|(_, s)| s.incarnation).map(|i| i.number);
@@ -248,7 +255,8 @@ impl Topology {
 
     /// Takes figures of a life, and gives them back as they are understood. What is late is passed over, as it
     /// would be counted twice; a life that has just ended tells of its last moments when the next assignment
-    /// is there already. Numbers only grow from one home of an executor to the next.
+    /// is there already. Numbers only grow from one home of an executor to the next. What the topology does not
+    /// have is left out.
     fn take_figures(
         &mut self,
         at: Time,
@@ -261,8 +269,11 @@ impl Topology {
         if figures.is_empty() || life.number > self.record().assignment_number {
             return None;
         }
-        match serde_json::from_slice(figures) {
-            Ok(snapshot) => {
+        match serde_json::from_slice::<Snapshot>(figures) {
+            Ok(mut snapshot) => {
+                if snapshot.keep_known(&self.record().spec) {
+                    tracing::debug!(topology = %self.record().id, "figures of what it does not have");
+                }
                 self.keeper.observe(at, of, life, uptime_ms, &snapshot);
                 Some(snapshot)
             }
@@ -357,6 +368,7 @@ impl State {
             too_large: BTreeSet::new(),
             last_round: 0,
             figured: BTreeSet::new(),
+            missed: BTreeMap::new(),
         }
     }
 
@@ -384,6 +396,7 @@ impl State {
         // A removal whose outcome was not known was carried out.
         let gone = |id: &TopologyId| self.tombstones.contains(id) && !topologies.contains_key(id);
         self.topologies.retain(|id, _| !gone(id));
+        self.missed.retain(|id, _| !self.tombstones.contains(id));
         self.strangers.clear();
         self.is_dirty = true;
         for (id, topology) in &mut self.topologies {
@@ -399,6 +412,9 @@ impl State {
         for (id, record) in topologies {
             match record {
                 Ok(record) => {
+                    for supervisor in self.missed.remove(&id).into_iter().flatten() {
+                        self.figured.remove(&supervisor);
+                    }
                     let topology =
                         self.topologies.entry(id.clone()).or_insert_with(|| Topology::new(record.clone()));
                     topology.set_record(now, wall_ms, record);
@@ -549,7 +565,9 @@ impl State {
             supervisor.uptime_ms = report.uptime_ms;
         }
         for worker in report.workers {
-            self.worker_reported(at, worker);
+            // Where its own workers are it knows, also when nobody can read the assignment.
+            let is_its = worker.slot.as_ref().is_some_and(|slot| *id.as_str() == *slot.supervisor_id);
+            self.take_worker_report(at, worker, is_its);
         }
         for slot in report.slots {
             self.slot_reported(at, wall_ms, &id, slot);
@@ -595,12 +613,21 @@ impl State {
         }
     }
 
-    /// Takes a worker's report, whoever brought it.
-    pub(crate) fn worker_reported(&mut self, at: Time, mut report: v1::WorkerReport) {
+    /// Takes a report that a worker brought itself.
+    pub(crate) fn worker_reported(&mut self, at: Time, report: v1::WorkerReport) {
+        self.take_worker_report(at, report, false);
+    }
+
+    /// Takes a worker's report. Its slot is certain, or one that the topology has or had.
+    fn take_worker_report(&mut self, at: Time, mut report: v1::WorkerReport, is_slot_certain: bool) {
         let Some(Ok(slot)) = report.slot.clone().map(WorkerSlot::try_from) else { return };
         let Some(topology) = self.topologies.get_mut(report.topology_id.as_str()) else { return };
         let incarnation = report.incarnation.map(Incarnation::from).unwrap_or_default();
         topology.add_errors(std::mem::take(&mut report.errors));
+        // What is kept by slot and by supervisor must not grow by what somebody makes up.
+        if !is_slot_certain && !topology.homes.contains(&slot) {
+            return;
+        }
         let figures = std::mem::take(&mut report.figures);
         let snapshot = topology.take_figures(at, &slot.supervisor, incarnation, report.uptime_ms, &figures);
         // Of a life that the newest assignment ended, too: it failed what it had when it left.
@@ -620,9 +647,11 @@ impl State {
         if worker.report.as_ref().is_some_and(|(_, last)| order(last) > order(&report)) {
             return;
         }
-        // Under another assignment its peers are others.
+        // Under another assignment its peers are others, and in an older state it may yet have to emit.
+        let status_version = topology.record.value.status_version;
         if let Some(look) = report.quiet_look
             && report.assignment_version == assignment.version
+            && (look.state_version == status_version || look.state_version == 0 || status_version == 0)
         {
             let answer = Answer { incarnation, sent: look.rows_sent, received: look.rows_received };
             let slots = assignment.workers.iter().map(|worker| &worker.slot);
@@ -632,14 +661,18 @@ impl State {
         snapshot.iter().for_each(|snapshot| worker.load.note(snapshot));
     }
 
-    /// Takes what a supervisor had kept of the figures of its workers.
-    pub(crate) fn figures_kept(&mut self, at: Time, id: SupervisorId, kept: Vec<(TopologyId, Keeper)>) {
-        for (topology, kept) in kept {
-            if let Some(topology) = self.topologies.get_mut(&topology) {
-                topology.keeper.join(at, &id, kept);
-                topology.figures = None;
-            }
+    /// Takes what a supervisor had kept of the figures of its workers of one topology.
+    pub(crate) fn figures_kept(&mut self, at: Time, id: &SupervisorId, topology: TopologyId, kept: Keeper) {
+        if let Some(topology) = self.topologies.get_mut(&topology) {
+            topology.keeper.join(at, id, kept);
+            topology.figures = None;
+        } else if !self.tombstones.contains(&topology) {
+            self.missed.entry(topology).or_default().insert(id.clone());
         }
+    }
+
+    /// A supervisor has told what it had kept of all topologies.
+    pub(crate) fn all_figures_kept(&mut self, id: SupervisorId) {
         self.figured.insert(id);
     }
 

@@ -3,7 +3,7 @@
 //! Every Nimbus answers every call, and one that does not lead passes it on: so a call goes to the
 //! Nimbus that answered last, and to the next one when that does not answer. What may be retried
 //! (reads, and commands, for they carry an id) is tried again with growing pauses until the patience
-//! is over.
+//! is over, and once at least by whoever has any.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -401,6 +401,7 @@ impl Nimbuses {
         let Inner { seeds, patience, good, is_heard } = &*self.0;
         let started = Instant::now();
         let mut pause = PAUSES.0;
+        let mut is_first = true;
         loop {
             let mut last = None;
             let first = good.load(Ordering::Relaxed);
@@ -429,7 +430,9 @@ impl Nimbuses {
                 }
             }
             let patience = if is_heard.load(Ordering::Relaxed) { patience.heard } else { patience.unheard };
-            if started.elapsed() + pause > patience {
+            // One attempt that hangs may take all of it; behind a proxy the next one comes to another Nimbus.
+            let is_only = std::mem::take(&mut is_first) && !patience.is_zero();
+            if started.elapsed() + pause > patience && !is_only {
                 let (error, is_answer) = last.expect("there is at least one seed");
                 return Err(if is_answer { error } else { self.unreachable(&error) });
             }
@@ -468,6 +471,24 @@ mod tests {
         assert_eq!(error.code, ErrorCode::Unreachable);
         assert!(error.message.starts_with("no Nimbus answers at 127.0.0.1:1: "), "{error}");
         assert!(error.message.contains("refused"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_hangs_is_not_the_only_one() {
+        let attempts = async |unheard| {
+            let patience = Patience { unheard, heard: Duration::ZERO };
+            let nimbuses = Nimbuses::new(["127.0.0.1:1"], &Token::new(""), patience).unwrap();
+            let count = AtomicUsize::new(0);
+            let never = |_, ()| {
+                count.fetch_add(1, Ordering::Relaxed);
+                std::future::pending::<Result<Response<()>, Status>>()
+            };
+            let error = nimbuses.call(READ_WITHIN, &(), never).await.unwrap_err();
+            assert_eq!(error.code, ErrorCode::Unreachable);
+            count.into_inner()
+        };
+        assert_eq!(attempts(Duration::from_millis(1)).await, 2);
+        assert_eq!(attempts(Duration::ZERO).await, 1, "who is not patient is not");
     }
 
     #[test]

@@ -49,6 +49,11 @@ pub mod prelude {
 #[doc = include_str!("../../../docs/semantics.md")]
 struct SemanticsDoc;
 
+/// Compiles the Rust code on this page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/coming-from-storm.md")]
+struct ComingFromStormDoc;
+
 /// Compiles the code of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

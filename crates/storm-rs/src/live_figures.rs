@@ -72,7 +72,7 @@ mod tests {
     use std::time::SystemTime;
 
     use storm_engine::{ErrorKind, ErrorReport, VirtualClock};
-    use storm_figures::{ExecutorSnapshot, Latency, StreamCount, TaskSnapshot, Window};
+    use storm_figures::{ExecutorSnapshot, StreamCount, TaskSnapshot, Window};
     use storm_model::{ComponentKind, ExecutorId, TaskId};
 
     use super::*;
@@ -80,30 +80,18 @@ mod tests {
     /// A spout that has emitted so much in so many seconds.
     fn snapshot(emitted: u64, uptime_secs: u64) -> Snapshot {
         let task = TaskSnapshot {
-            task: TaskId(1),
             incarnation: 1,
             streams: vec![StreamCount { emitted, ..StreamCount::new("default".into()) }],
-            inputs: Vec::new(),
-            tracked: 0,
-            pending: 0,
-            lost: 0,
-            replayed: 0,
-            retained: 0,
-            oldest_retained_ns: 0,
-            metrics: Vec::new(),
+            ..TaskSnapshot::new(TaskId(1))
         };
         let executor = ExecutorSnapshot {
-            component: "numbers".into(),
-            kind: ComponentKind::Spout,
-            executor: ExecutorId { first: TaskId(1), last: TaskId(1) },
             tasks: vec![task],
-            queue_latency: Latency::default(),
-            late_acks: 0,
-            dropped: 0,
-            window_rows: 0,
-            credit_out: 0,
             uptime: Duration::from_secs(uptime_secs),
-            busy: Duration::ZERO,
+            ..ExecutorSnapshot::new(
+                "numbers".into(),
+                ComponentKind::Spout,
+                ExecutorId { first: TaskId(1), last: TaskId(1) },
+            )
         };
         Snapshot { executors: vec![executor] }
     }

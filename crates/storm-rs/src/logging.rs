@@ -41,6 +41,8 @@ fn to_stderr(progress: &ProgressBar) -> ToStderr {
     tracing_subscriber::fmt()
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
+        // Where a line cannot be written (a disk is full), what tells of it would panic.
+        .log_internal_errors(false)
         .with_writer(AboveProgress(progress.clone()))
 }
 

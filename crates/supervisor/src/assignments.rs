@@ -148,7 +148,9 @@ impl Assignments {
         // After a restart, another server of ZooKeeper may answer, which lags behind what was read before.
         let known = self.topology(&record.id);
         let (status, tuning) = known.map_or((0, 0), |known| (known.status_version, known.tuning.version));
-        if (1..status).contains(&record.status_version) || (1..tuning).contains(&record.tuning.version) {
+        let is_late = record.status_version < status || record.tuning.version < tuning;
+        // A Nimbus of before these were counted writes neither.
+        if is_late && record.status_version != 0 {
             return false;
         }
         let mut topology = Topology::of(record);
@@ -385,7 +387,11 @@ mod tests {
             TopologyRecord { tuning, ..record(Status::Inactive, 2, 6) }
         };
         assert!(known.take_record(&tuned(3)) && !known.take_record(&tuned(2)));
+        assert!(!known.take_record(&tuned(0)), "from before it was tuned for the first time");
         assert_eq!(known.topology(&"a".into()).unwrap().tuning.version, 3);
+        // A Nimbus of before that.
+        assert!(known.take_record(&record(Status::Inactive, 2, 0)));
+        assert_eq!(known.topology(&"a".into()).unwrap().tuning.version, 0);
         let mut new = Assignments::new("me".into(), [], 0);
         new.take_record(&record(Status::Active, 2, 1));
         assert_eq!(state(&new), None, "nothing is known of before");

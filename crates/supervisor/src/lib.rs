@@ -78,6 +78,9 @@ use slots::{MESSAGES, Message, Parts, Slots};
 /// What is left to others at the end (the session, open calls) may take so long.
 const CLOSE_WITHIN: Duration = Duration::from_millis(400);
 
+/// So long the last figures may take to be written.
+const WRITE_WITHIN: Duration = Duration::from_secs(2);
+
 /// Runs a supervisor until `shutdown` is done.
 ///
 /// # Errors
@@ -193,9 +196,15 @@ impl Supervisor {
                 // Their lines end with the slots.
                 drop(slots);
                 drop(received);
-                let last = Arc::clone(&figures);
-                tokio::task::spawn_blocking(move || last.write()).await.ok();
+                // First of all: others shall know, also when the disk hangs.
                 tokio::time::timeout(CLOSE_WITHIN, registration.remove()).await.ok();
+                let last = Arc::clone(&figures);
+                let writing = tokio::task::spawn_blocking(move || last.write());
+                match tokio::time::timeout(WRITE_WITHIN, writing).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::error!(%error, "the last figures of workers are lost"),
+                    Err(_) => tracing::warn!("the disk is slow: the last figures of workers may be lost"),
+                }
                 tokio::time::timeout(CLOSE_WITHIN, cluster.close()).await.ok();
                 closing.send(()).ok();
             };

@@ -2,7 +2,8 @@
 //!
 //! Figures are kept as they came and read when somebody asks for them: most are never asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use storm_rpc::v1::{ErrorReport, Incarnation, SlotReport, WorkerReport, WorkerSt
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+/// Errors of workers that are remembered: when a line breaks, a worker tells as many again.
+const ERRORS: usize = 200;
 
 /// The states of a worker that its supervisor tells apart.
 const STATES: [WorkerState; 7] = [
@@ -43,6 +47,8 @@ struct Known {
     workers: BTreeMap<u32, Worker>,
     /// By topology and component, with the topology's name.
     errors: BTreeMap<(String, String), (String, u64)>,
+    /// The last ones that workers told, as [`mark`] has them.
+    told: VecDeque<u64>,
 }
 
 /// A worker as it reported last.
@@ -64,6 +70,16 @@ impl Worker {
     }
 }
 
+/// Tells errors of lives apart. Two that are the same in all of this are one that was told twice.
+fn mark(report: &WorkerReport, error: &ErrorReport) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let life = report.incarnation.map(|life| (life.number, life.restarts));
+    (&report.topology_id, life).hash(&mut hasher);
+    let ErrorReport { time_ms, component, task, host, port, message, kind, suppressed } = error;
+    (time_ms, component, task, host, port, message, kind, suppressed).hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Shown {
     pub(crate) fn new(slots: &[u16]) -> Shown {
         Shown {
@@ -80,7 +96,11 @@ impl Shown {
 
     /// Takes note of a worker's report, with the name of its topology.
     pub(crate) fn reported(&self, topology: &str, report: &WorkerReport) {
-        report.errors.iter().for_each(|error| self.failed(&report.topology_id, topology, error));
+        for error in &report.errors {
+            if self.is_news(mark(report, error)) {
+                self.failed(&report.topology_id, topology, error);
+            }
+        }
         let Some(slot) = &report.slot else { return };
         let mut worker = Worker {
             topology_id: report.topology_id.clone(),
@@ -98,6 +118,19 @@ impl Shown {
             worker.figures = old.figures.clone();
         }
         known.workers.insert(slot.port, worker);
+    }
+
+    /// Whether an error was not told yet. Some are told again, as nobody knew whether they had arrived.
+    fn is_news(&self, mark: u64) -> bool {
+        let told = &mut self.lock().told;
+        let is_news = !told.contains(&mark);
+        if is_news {
+            told.push_back(mark);
+            if told.len() > ERRORS {
+                told.pop_front();
+            }
+        }
+        is_news
     }
 
     /// Takes note of an error of a topology.
@@ -260,6 +293,30 @@ mod tests {
         assert!(shows(&shown, ERRORS));
         shown.set_slots(&[]);
         assert!(!shows(&shown, ERRORS));
+    }
+
+    #[test]
+    fn an_error_that_is_told_again_is_counted_once() {
+        let shown = Shown::new(&[6700]);
+        let error =
+            |time_ms| ErrorReport { component: "lines".to_owned(), time_ms, ..ErrorReport::default() };
+        let tell = |restarts, times: std::ops::Range<u64>| {
+            let errors = times.map(error).collect();
+            shown.reported("words", &WorkerReport { errors, ..report(restarts, Bytes::new()) });
+        };
+        let counts = |count: u64| {
+            let labels = r#"{topology="words",component="lines"}"#;
+            shows(&shown, &format!("storm_reported_errors_total{labels} {count}"))
+        };
+        tell(0, 0..3);
+        // The line broke before the last of them were known to have come.
+        tell(0, 1..4);
+        assert!(counts(4));
+        tell(1, 1..2);
+        assert!(counts(5), "the next life may find the same");
+        tell(1, 10..10 + ERRORS as u64);
+        tell(1, 10..10 + ERRORS as u64);
+        assert!(counts(5 + ERRORS as u64));
     }
 
     #[test]

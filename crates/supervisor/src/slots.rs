@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use storm_cluster::Cluster;
-use storm_model::{SupervisorId, Time, TopologyId, WorkerSlot};
+use storm_model::{AssignedExecutor, SupervisorId, Time, TopologyId, WorkerSlot};
 use storm_rpc::launch::{WORKER_FILE_VARIABLE, WorkerFile};
 use storm_rpc::v1::{self, BlobRef, DrainRound, RestartedWorker, WorkerReport, WorkerState};
 use storm_rpc::{CallError, ErrorCode};
@@ -35,7 +35,7 @@ use crate::options::Options;
 use crate::peers::Peers;
 use crate::process::{self, ProcessId};
 use crate::report::Outbox;
-use crate::slot::{Effect, Event, Kept, Life, Patience, Slot, State};
+use crate::slot::{Effect, Event, Kept, Life, Patience, Slot, State, Tenant};
 
 pub(crate) use line::Line;
 use reading::Watches;
@@ -375,10 +375,11 @@ impl Slots {
             Message::Slot { port, event } => self.step(port, event).await,
             Message::Attached { line, report } => self.attached(line, report).await,
             Message::Reported { line, report } => {
-                let Some(line) = self.lines.get(&line) else { return };
-                let (life, port) = (line.life.clone(), line.port);
+                let Some(line) = self.lines.get_mut(&line) else { return };
+                line.answered(report.quiet_look.map(|look| look.round));
+                let (life, port, executors) = (line.life.clone(), line.port, line.executors.clone());
                 if line.is_ours {
-                    self.heard(life, port, report).await;
+                    self.heard(life, port, &executors, report).await;
                 }
             }
             Message::Detached { line } => {
@@ -386,7 +387,7 @@ impl Slots {
             }
             Message::Asked { rounds } => self.lines.retain(|_, line| {
                 let round = rounds.iter().find(|round| line.life.topology == *round.topology_id);
-                round.is_none_or(|round| line.ask(round.round))
+                round.is_none_or(|round| line.ask(Instant::now(), round.round))
             }),
             Message::Checked { is_healthy } => {
                 for port in self.ports() {
@@ -399,9 +400,9 @@ impl Slots {
         }
     }
 
-    fn is_tenant(&self, life: &Life, port: u16) -> bool {
-        let tenant = self.slots.get(&port).and_then(Slot::tenant);
-        tenant.is_some_and(|tenant| tenant.life() == *life)
+    /// The process of a slot, if it is this life.
+    fn tenant(&self, life: &Life, port: u16) -> Option<&Tenant> {
+        self.slots.get(&port).and_then(Slot::tenant).filter(|tenant| tenant.life() == *life)
     }
 
     async fn attached(&mut self, mut line: Line, report: WorkerReport) {
@@ -409,7 +410,11 @@ impl Slots {
         let (topology, incarnation) = (&life.topology, life.incarnation);
         // It has come back on a new one.
         self.lines.retain(|_, old| old.life != life || old.port != port);
-        let is_tenant = self.is_tenant(&life, port);
+        if let Some(tenant) = self.tenant(&life, port) {
+            line.is_ours = true;
+            line.executors = tenant.work.executors.as_slice().into();
+        }
+        let (is_tenant, executors) = (line.is_ours, line.executors.clone());
         tracing::info!(%topology, port, %incarnation, is_tenant, "worker attached");
         let known = self.assignments.topology(topology);
         if known.is_some_and(|known| !line.tell(known)) {
@@ -427,14 +432,20 @@ impl Slots {
         if let Some(State::Stopping { .. }) = self.slots.get(&port).filter(|_| is_tenant).map(Slot::state) {
             line.order_stop(self.parts.options.stop_wait, "it was to stop");
         }
-        line.is_ours = is_tenant;
+        line.answered(report.quiet_look.map(|look| look.round));
         self.lines.insert(line.id, line);
         if is_tenant {
-            self.heard(life, port, report).await;
+            self.heard(life, port, &executors, report).await;
         }
     }
 
-    async fn heard(&mut self, life: Life, port: u16, mut report: WorkerReport) {
+    async fn heard(
+        &mut self,
+        life: Life,
+        port: u16,
+        executors: &Arc<[AssignedExecutor]>,
+        mut report: WorkerReport,
+    ) {
         report.slot = Some(v1::Slot { supervisor_id: self.parts.id.to_string(), port: port.into() });
         // What changes by itself from second to second can wait for the next report.
         let standing = WorkerReport {
@@ -451,7 +462,7 @@ impl Slots {
         self.reported.insert(port, stands);
         // Of one that is killed for good nobody asks any more.
         if !self.assignments.is_removed(&life.topology) {
-            self.parts.figures.put(&life, port, report.uptime_ms, &report.figures);
+            self.parts.figures.put((&life, port), executors, report.uptime_ms, &report.figures);
         }
         self.parts.shown.reported(self.name_of(&life.topology), &report);
         self.parts.outbox.put(report);

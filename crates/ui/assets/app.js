@@ -36,7 +36,11 @@ function arrange(tree) {
     table.tBodies[0].append(...rows);
   }
   for (const [id, text] of filters) {
-    const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+    const box = $(`[data-filter="${id}"]`, tree);
+    // Without its box nobody could see that a table is filtered, nor end it.
+    if (!box) filters.delete(id);
+    else if (box.value !== text) box.value = text;
+    const words = box ? text.toLowerCase().split(/\s+/).filter(Boolean) : [];
     for (const row of $(`table[id="${id}"]`, tree)?.tBodies[0]?.rows ?? []) {
       const content = row.textContent.toLowerCase();
       row.hidden = !words.every((word) => content.includes(word));
@@ -57,7 +61,7 @@ function morph(old, fresh) {
     return;
   }
   for (const { name } of [...old.attributes]) {
-    if (!fresh.hasAttribute(name) && !THEIRS.has(name) && name !== "data-lit") old.removeAttribute(name);
+    if (!fresh.hasAttribute(name) && !THEIRS.has(name)) old.removeAttribute(name);
   }
   for (const { name, value } of fresh.attributes) {
     if (!THEIRS.has(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
@@ -74,6 +78,8 @@ function morphChildren(old, fresh) {
     let found = key === undefined ? place : keyed.get(key);
     // Without a key the next one that has none is taken, as long as it is of the same kind.
     if (key === undefined && found && keyOf(found) !== undefined) found = undefined;
+    // Whatever has the same key once more is another one.
+    keyed.delete(key);
     if (found && isSame(found, wanted)) {
       if (found === place) place = place.nextSibling;
       else old.insertBefore(found, place);
@@ -89,20 +95,40 @@ function morphChildren(old, fresh) {
   }
 }
 
+let held; // The newest page that is not shown yet.
+const isSelecting = () => !getSelection().isCollapsed && main.contains(getSelection().anchorNode);
+
 function show(html) {
+  // Nothing moves below a selection that people are making.
+  if (isSelecting()) {
+    held = html;
+    return tell("paused", "paused while text is selected");
+  }
+  held = undefined;
   const template = document.createElement("template");
   template.innerHTML = html;
   arrange(template.content);
-  // Nothing moves below a selection that people are making.
-  if (!getSelection().isCollapsed && main.contains(getSelection().anchorNode)) return;
   morphChildren(main, template.content);
   highlight(lit);
 }
+document.addEventListener("selectionchange", () => {
+  if (held === undefined || isSelecting()) return;
+  show(held);
+  if (state.dataset.state === "paused") tell(...(document.body.dataset.live ? ["live", "live"] : ["off", ""]));
+});
 
 // === Live ===
 
 const state = $(".live");
 const tell = (name, text) => { state.dataset.state = name; $("span", state).textContent = text; };
+const stale = $(".stale");
+// Figures that nobody confirms any more stay, and look like it. A page that says so itself needs no mark.
+function age(since) {
+  const isOld = since !== undefined && !$(".oops", main);
+  document.body.toggleAttribute("data-old", isOld);
+  stale.hidden = !isOld;
+  if (isOld) stale.textContent = `No answer from Nimbus since ${since}: these are the last figures, and they are old.`;
+}
 let source;
 
 function live() {
@@ -110,12 +136,25 @@ function live() {
   const page = document.body.dataset.live;
   if (!page || document.hidden) return;
   source = new EventSource(`${root}live?page=${encodeURIComponent(page)}`);
-  source.onopen = () => tell("live", "live");
   source.onmessage = ({ data }) => {
-    const { title, main } = JSON.parse(data);
+    const { title, main, still } = JSON.parse(data);
+    tell("live", "live");
+    age();
     document.title = document.title.replace(/^.*( · [^·]*)$/, (_, rest) => title + rest);
+    if (still) {
+      // It was live as long as it could not be shown.
+      source.close();
+      document.body.dataset.live = "";
+      tell("off", "");
+    }
     show(main);
+    if (still) followLog();
   };
+  source.addEventListener("away", ({ data }) => {
+    const { since } = JSON.parse(data);
+    tell("away", `no answer from Nimbus since ${since}`);
+    age(since);
+  });
   source.onerror = () => {
     tell("again", "reconnecting");
     // Browsers come again by themselves, but not when the server said no.
@@ -132,11 +171,17 @@ async function soften(href, push) {
   const answer = await fetch(href, { headers: { accept: "text/html" } });
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (push) history.pushState(null, "", href);
+  shown = address();
   document.body.dataset.live = fresh.body.dataset.live ?? "";
   show($("#main", fresh).innerHTML);
   live();
 }
-addEventListener("popstate", () => main.querySelector("[data-soft]") ? soften(location.href, false) : location.reload());
+addEventListener("popstate", () => {
+  // A fragment leads to a place within the same page.
+  if (address() === shown) return;
+  if ($("[data-soft]", main)) soften(location.href, false);
+  else location.reload();
+});
 
 // A notice is told once: not again when the page is loaded again.
 const here = new URL(location.href);
@@ -145,6 +190,8 @@ if (here.searchParams.has("notice") || here.searchParams.has("theme")) {
   here.searchParams.delete("theme");
   history.replaceState(null, "", here);
 }
+const address = () => location.pathname + location.search;
+let shown = address();
 
 // === What people click and type ===
 
@@ -223,19 +270,28 @@ main.addEventListener("pointerleave", () => lit && highlight(""));
 
 const dialog = $("#dialog");
 
-function fill(html, address) {
-  const form = $("form.action", new DOMParser().parseFromString(html, "text/html"));
-  if (!form) throw new Error("no form");
+// Shows the form of an answer; one without a form is a refusal, in its own words.
+async function fill(answer) {
+  const text = await answer.text();
+  const isPage = answer.headers.get("content-type")?.startsWith("text/html");
+  const page = new DOMParser().parseFromString(isPage ? text : "", "text/html");
+  const form = $("form.action", page);
+  if (!form) throw new Error(isPage ? $$(".oops h1, .oops .what", page).map((part) => part.textContent).join(": ") : text.trim());
   // Its links are relative to the page that it comes from.
-  form.action = new URL(form.getAttribute("action"), address).href;
+  form.action = new URL(form.getAttribute("action"), answer.url).href;
   $("div", dialog).replaceChildren(form);
   if (!dialog.open) dialog.showModal();
   $(".moves", form)?.scrollIntoView({ block: "nearest" });
 }
 
 async function open(href) {
-  const answer = await fetch(href);
-  fill(await answer.text(), answer.url);
+  await fill(await fetch(href));
+}
+
+function refuse(form, text) {
+  $(".refused", form)?.remove();
+  form.prepend(Object.assign(document.createElement("p"), { className: "refused", textContent: text }));
+  for (const button of $$("button", form)) button.disabled = false;
 }
 
 dialog.addEventListener("submit", async (event) => {
@@ -243,15 +299,14 @@ dialog.addEventListener("submit", async (event) => {
   const form = event.target;
   const body = new URLSearchParams(new FormData(form, event.submitter));
   for (const button of $$("button", form)) button.disabled = true;
+  let answer;
   try {
-    const answer = await fetch(form.action, { method: "POST", body });
-    if (answer.redirected) location.href = answer.url;
-    else fill(await answer.text(), answer.url);
+    answer = await fetch(form.action, { method: "POST", body });
   } catch (error) {
-    const line = Object.assign(document.createElement("p"), { className: "refused", textContent: `The server does not answer: ${error.message}` });
-    form.prepend(line);
-    for (const button of $$("button", form)) button.disabled = false;
+    return refuse(form, `The server does not answer: ${error.message}`);
   }
+  if (answer.redirected) location.href = answer.url;
+  else await fill(answer).catch((error) => refuse(form, error.message || `The server answers ${answer.status}.`));
 });
 
 // === Charts: what they say below the pointer ===
@@ -286,25 +341,50 @@ main.addEventListener("pointerleave", () => { read.hidden = true; cross.remove()
 // === Logs: their end as it grows ===
 
 const LINES_MAX = 20000;
-const log = $("[data-log]");
-const follow = $("[data-follow]");
-if (log && follow) {
+// So often in a row the server may refuse; then it is not asked again by itself.
+const REFUSALS_MAX = 5;
+// What was followed for so long was not refused.
+const LONG_MS = 10000;
+
+function followLog() {
+  const log = $("[data-log]");
+  const follow = $("[data-follow]");
+  if (!log || !follow) return;
   follow.closest("label").hidden = false;
   let tail;
-  let next = new URL(follow.dataset.follow, location.href);
+  let again;
+  let refusals = 0;
+  const next = new URL(follow.dataset.follow, location.href);
   const atEnd = () => log.scrollTop + log.clientHeight >= log.scrollHeight - 40;
   const toEnd = () => { log.scrollTop = log.scrollHeight; };
-  const start = () => {
+  const stop = () => {
+    clearTimeout(again);
     tail?.close();
+  };
+  const start = () => {
+    stop();
+    // Browsers have few connections to a host: nobody looks at a hidden page.
+    if (!follow.checked || document.hidden) return;
+    let reason = "";
+    const begun = Date.now();
     tail = new EventSource(next);
     tail.onopen = () => tell("live", "following");
+    tail.addEventListener("end", ({ data }) => { reason = data; });
     tail.onerror = () => {
-      tell("again", "reconnecting");
+      if (Date.now() - begun > LONG_MS) refusals = 0;
+      // Whoever is only away for a while says nothing.
+      if (reason || tail.readyState === EventSource.CLOSED) refusals += 1;
+      stop();
+      if (refusals >= REFUSALS_MAX) {
+        follow.checked = false;
+        return tell("away", `not followed any more: ${reason || "the server refuses it"}`);
+      }
+      tell("again", reason || "reconnecting");
       // From where it ended, not from where the page did.
-      tail.close();
-      if (follow.checked) setTimeout(start, 3000);
+      again = setTimeout(start, 3000);
     };
     tail.onmessage = ({ data }) => {
+      refusals = 0;
       const { offset, lines } = JSON.parse(data);
       const stay = atEnd();
       log.insertAdjacentHTML("beforeend", lines);
@@ -315,11 +395,15 @@ if (log && follow) {
     };
   };
   follow.addEventListener("change", () => {
+    refusals = 0;
     if (follow.checked) return start();
-    tail?.close();
+    stop();
     tell("off", "");
   });
-  addEventListener("pagehide", () => tail?.close());
+  document.addEventListener("visibilitychange", () => document.hidden ? stop() : start());
+  addEventListener("pagehide", stop);
+  addEventListener("pageshow", (event) => event.persisted && start());
   if (!location.hash) toEnd();
   start();
 }
+followLog();

@@ -16,7 +16,7 @@ pub mod pages;
 pub mod serve;
 
 pub use app::App;
-pub use options::Options;
+pub use options::{Authentication, Options, OptionsError};
 pub use serve::{Server, UiError, router};
 pub use shared::Shared;
 pub use source::{Nimbus, Source};

@@ -11,6 +11,9 @@ use thiserror::Error;
 pub struct Options {
     /// Address to listen on: `ui.host`.
     pub host: String,
+    /// Names under which the server is asked, beside `localhost` and addresses: `ui.hosts`. They count
+    /// where nobody has to log in and `host` is of this machine alone.
+    pub hosts: Vec<String>,
     /// Port to listen on: `ui.port`. 0 takes a free one.
     pub port: u16,
     /// Path under which everything is served, too, where a proxy hands the whole path on:
@@ -80,13 +83,14 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             host: "127.0.0.1".to_owned(),
+            hosts: Vec::new(),
             port: 8080,
             prefix: String::new(),
             title: "Storm UI".to_owned(),
             actions: true,
             authentication: Authentication::None,
             users: Vec::new(),
-            cors_origins: vec!["*".to_owned()],
+            cors_origins: Vec::new(),
             bugtracker: None,
             central_log: None,
         }
@@ -101,16 +105,27 @@ impl Options {
     pub fn from_config(config: &Config) -> Result<Options, OptionsError> {
         let text = |key: &str| config.get_str(key).map(str::to_owned);
         let known = |key: &str| text(key).expect("a text with a default");
+        let texts = |key: &str| config.get_strs(key).into_iter().map(str::to_owned).collect::<Vec<String>>();
+        let (authentication, users) = (authentication(config)?, texts("ui.users"));
+        if authentication == Authentication::None && !users.is_empty() {
+            return Err(OptionsError::Value {
+                key: "ui.users",
+                value: users.join(", "),
+                reason: "nobody is known with 'ui.authentication: none'; set that to basic or header"
+                    .to_owned(),
+            });
+        }
         let port = config.get_int("ui.port").and_then(|port| u16::try_from(port).ok());
         Ok(Options {
             host: known("ui.host"),
+            hosts: texts("ui.hosts"),
             port: port.expect("a port with a default"),
             prefix: prefix(&known("ui.path.prefix"))?,
             title: known("ui.title"),
             actions: config.get_bool("ui.actions.enabled"),
-            authentication: authentication(config)?,
-            users: config.get_strs("ui.users").into_iter().map(str::to_owned).collect(),
-            cors_origins: config.get_strs("ui.cors.origins").into_iter().map(str::to_owned).collect(),
+            authentication,
+            users,
+            cors_origins: texts("ui.cors.origins"),
             bugtracker: text("ui.project.bugtracker.url"),
             central_log: text("ui.central.logging.url"),
         })
@@ -230,5 +245,7 @@ mod tests {
         assert_eq!((name.as_str(), proxies), ("x-forwarded-user", vec!["10.0.0.1".parse().unwrap()]));
         assert!(options(&["ui.authentication=header", "ui.authentication.proxies=[\"proxy\"]"]).is_err());
         assert!(options(&["ui.authentication=kerberos"]).is_err());
+        let nobody = options(&["ui.users=[\"ada\"]"]).unwrap_err().to_string();
+        assert!(nobody.starts_with("'ui.users' is 'ada': nobody is known"), "{nobody}");
     }
 }

@@ -13,11 +13,11 @@ mod config;
 mod error;
 mod layout;
 mod live;
-mod logs;
+pub(crate) mod logs;
 mod nimbus;
 pub(crate) mod parts;
 mod search;
-mod supervisor;
+pub(crate) mod supervisor;
 pub(crate) mod text;
 mod topology;
 
@@ -126,12 +126,7 @@ impl Ask {
         let names: Option<Vec<String>> =
             path.split('/').filter(|name| !name.is_empty()).map(text::decoded).collect();
         let Query(query) = Query::<HashMap<String, String>>::try_from_uri(uri).ok()?;
-        let mut again: Vec<String> = query
-            .iter()
-            .filter(|(name, _)| !["theme", "notice"].contains(&name.as_str()))
-            .map(|(name, value)| format!("{}={}", text::encoded(name), text::encoded(value)))
-            .collect();
-        again.sort_unstable();
+        let again = kept(&query, "");
         let again = if again.is_empty() { path.to_owned() } else { format!("{path}?{}", again.join("&")) };
         Some(Ask { path: names?, query, root: root(path), again, notice: None })
     }
@@ -140,6 +135,24 @@ impl Ask {
     fn get(&self, name: &str) -> &str {
         self.query.get(name).map_or("", String::as_str)
     }
+
+    /// A link to the same page with another value of one of its parameters.
+    fn with(&self, name: &str, value: &str) -> String {
+        let mut parameters = kept(&self.query, name);
+        parameters.push(format!("{name}={}", text::encoded(value)));
+        format!("?{}", parameters.join("&"))
+    }
+}
+
+/// Parameters as they stand in a link, without one and without those that are meant once.
+fn kept(query: &HashMap<String, String>, but: &str) -> Vec<String> {
+    let mut kept: Vec<String> = query
+        .iter()
+        .filter(|(name, _)| ![but, "theme", "notice"].contains(&name.as_str()))
+        .map(|(name, value)| format!("{}={}", text::encoded(name), text::encoded(value)))
+        .collect();
+    kept.sort_unstable();
+    kept
 }
 
 /// What leads from a path to the first page: relative, so that it does not matter what is before the path.
@@ -287,6 +300,13 @@ mod tests {
         assert_eq!(ask.path, ["topology", "a/b", "component", "<b>"]);
         assert_eq!(ask.again, "/topology/a%2Fb/component/%3Cb%3E?q=a%26b&window=1d");
         assert!(Ask::new(&"/topology/%ff".parse().unwrap(), "").is_none());
+    }
+
+    #[test]
+    fn a_link_to_the_same_page_keeps_its_other_parameters() {
+        let ask = ask("/logs/view?file=a%2Fb&address=c:1&theme=light&notice=7", "");
+        assert_eq!(ask.with("theme", "dark"), "?address=c%3A1&file=a%2Fb&theme=dark");
+        assert_eq!(ask.with("file", "d"), "?address=c%3A1&file=d");
     }
 
     #[test]

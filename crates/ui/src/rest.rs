@@ -34,6 +34,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::view::{ClusterView, TopologyView};
 use ask::Ask;
+pub(crate) use jsonp::ALLOWED_HEADERS;
 use jsonp::{Failure, answer};
 
 /// Everything under `/api/v1`.
@@ -98,6 +99,8 @@ fn endpoints() -> Vec<(&'static str, &'static str, MethodRouter<App>)> {
         ("get", "/daemonlog", get(logs::daemon_log)),
         ("get", "/download", get(logs::download)),
         ("get", "/daemondownload", get(logs::daemon_download)),
+        ("get", "/dumps/{id}/{place}", get(logs::dumps)),
+        ("get", "/dumps/{id}/{place}/{file}", get(logs::dump)),
         ("get", "/openapi.json", get(openapi::description)),
     ]
 }

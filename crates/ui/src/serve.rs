@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
@@ -51,10 +52,21 @@ pub fn router(app: App) -> Router {
     let compress = DefaultPredicate::new().and(NotForContentType::const_new("text/event-stream"));
     all.route(HEALTH, get(|| async { "ok\n" }))
         .route(METRICS, get(metrics))
-        .layer(middleware::from_fn_with_state(app.clone(), count))
         .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
+        .layer(middleware::from_fn_with_state(app.clone(), count))
         .layer(CompressionLayer::new().compress_when(compress))
+        .layer(middleware::map_response(pass_events_on))
         .with_state(app)
+}
+
+/// Asks proxies to hand events on as they come. nginx gathers what it gets into buffers, and a page would
+/// stand still for as long as they are not full.
+async fn pass_events_on(mut response: Response) -> Response {
+    let kind = response.headers().get(CONTENT_TYPE);
+    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
+        response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    }
+    response
 }
 
 /// What Prometheus reads: the server's own figures. Those of topologies are with the daemons that run them.
@@ -65,7 +77,7 @@ async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
     storm_exposition::respond(&headers, page)
 }
 
-/// Counts every answer by the pattern of its route.
+/// Counts every answer, refusals too, by the pattern of its route.
 async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let response = next.run(request).await;
@@ -126,3 +138,27 @@ impl Server {
 
 /// What is under way when it ends has so long.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::extract::ConnectInfo;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::options::Options;
+    use crate::seed::{Seed, SeedOptions};
+
+    #[tokio::test]
+    async fn proxies_are_asked_to_hand_events_on_as_they_come() {
+        let app = App::new(Seed::new(SeedOptions::small()), Options::default());
+        let asked = async |path: &str| {
+            let mut request = Request::get(path).body(Body::empty()).unwrap();
+            request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1))));
+            let response = router(app.clone()).oneshot(request).await.unwrap();
+            response.headers().get("x-accel-buffering").cloned()
+        };
+        assert_eq!(asked("/live?page=/").await, Some(HeaderValue::from_static("no")));
+        assert_eq!(asked("/").await, None);
+    }
+}

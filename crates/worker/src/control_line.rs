@@ -43,6 +43,12 @@ const ERRORS: usize = 200;
 /// What was sent so shortly before a line broke may not have arrived: it is sent again. Who has it knows it.
 const UNSURE: Duration = Duration::from_secs(5);
 
+/// A leader numbers its rounds one after the other, from a random beginning: one that is at most so far below
+/// another one is older than it.
+const ROUNDS: u64 = 1 << 32;
+/// Rounds of former leaders that are remembered.
+const FORMER_ROUNDS: usize = 16;
+
 /// Where the line leads.
 pub(crate) struct Ends {
     pub(crate) topology: TopologyId,
@@ -66,6 +72,8 @@ struct State {
     report: WorkerReport,
     /// The round of a drain that was asked last, and who is to hear of it.
     round: Option<u64>,
+    /// Rounds that were answered before it, the last of them.
+    former_rounds: VecDeque<u64>,
     wake: Option<Wake>,
     errors: VecDeque<ErrorReport>,
     /// Errors that were sent on the line, and when.
@@ -104,6 +112,7 @@ impl Outgoing {
         let state = State {
             report,
             round: None,
+            former_rounds: VecDeque::new(),
             wake: None,
             errors: VecDeque::new(),
             sent: VecDeque::new(),
@@ -156,12 +165,22 @@ impl Outgoing {
         state.wake = Some(Box::new(wake));
     }
 
-    /// Nimbus asks whether nothing is on its way.
+    /// Nimbus asks whether nothing is on its way. It may ask by two ways, of which one is slower: an older round
+    /// does not take the place of a newer one, for that would not be asked again.
     fn ask_look(&self, round: u64) {
         let mut state = self.lock();
-        if state.round.replace(round) != Some(round)
-            && let Some(wake) = &state.wake
-        {
+        let is_late = |current: u64| current.checked_sub(round).is_some_and(|below| below < ROUNDS);
+        if state.round.is_some_and(is_late) || state.former_rounds.contains(&round) {
+            return;
+        }
+        let answered = state.report.quiet_look.map(|look| look.round);
+        if let Some(former) = state.round.replace(round).filter(|former| answered == Some(*former)) {
+            state.former_rounds.push_back(former);
+            if state.former_rounds.len() > FORMER_ROUNDS {
+                state.former_rounds.pop_front();
+            }
+        }
+        if let Some(wake) = &state.wake {
             wake();
         }
     }
@@ -454,7 +473,7 @@ async fn ask_nimbus(
                 if let Some(assignment) = assignment {
                     post_assignment(assignment, ends, mailbox);
                 }
-                if let Some(tuning) = tuning {
+                if let Some(tuning) = tuning.filter(|tuning| counts(tuning, state_version)) {
                     post_tuning(tuning, mailbox);
                 }
                 // Of two who tell the state the one who tells every change has the last word.
@@ -497,6 +516,12 @@ fn post_assignment(assignment: v1::Assignment, ends: &Ends, mailbox: &Mailbox) {
     }
 }
 
+/// Whether what Nimbus tells of a topology is to be followed. Of one that was never tuned it tells nothing, unless
+/// it does not count what it changes; else what it tells is late, and would take back what was tuned since.
+fn counts(tuning: &v1::Tuning, state_version: u64) -> bool {
+    tuning.version != 0 || state_version == 0
+}
+
 /// Its version tells which is the newest, whoever brings it.
 fn post_tuning(tuning: v1::Tuning, mailbox: &Mailbox) {
     match Tuning::try_from(tuning) {
@@ -510,7 +535,7 @@ fn post_state(state: i32, version: u64, outgoing: &Outgoing, mailbox: &Mailbox) 
         Ok(state) if !outgoing.is_newest_state(version) => {
             tracing::info!(%state, version, "an older state than the one that was told already");
         }
-        Ok(state) => mailbox.post(News::State(state)),
+        Ok(state) => mailbox.post(News::State(state, version)),
         Err(error) => tracing::debug!(%error, "the state of the topology is not known"),
     }
 }

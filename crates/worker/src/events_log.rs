@@ -12,8 +12,8 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,8 +23,10 @@ use storm_model::time::moment;
 
 use crate::reporting::millis;
 
-/// Lines that wait for the thread; more are dropped. The longest have some 4 KB.
+/// Lines that wait for the thread; more are dropped.
 const WAITING: usize = 4096;
+/// Bytes that these may have; the longest have some 5 KB.
+const WAITING_BYTES: usize = 4 << 20;
 /// Bytes that are written at once, if there are so many.
 const AT_ONCE: usize = 64 << 10;
 /// How often it is told that lines were dropped, and that the file cannot be written, at most.
@@ -45,7 +47,23 @@ enum Entry {
 /// What executors hand tuples to.
 struct Sink {
     entries: SyncSender<Entry>,
+    /// Lines that wait, and their bytes.
+    waiting: AtomicUsize,
+    waiting_bytes: AtomicUsize,
     dropped: AtomicU64,
+}
+
+impl Sink {
+    fn new(entries: SyncSender<Entry>) -> Sink {
+        let [waiting, waiting_bytes] = [0, 0].map(AtomicUsize::new);
+        Sink { entries, waiting, waiting_bytes, dropped: AtomicU64::new(0) }
+    }
+
+    /// A line waits no more.
+    fn was_taken(&self, line: &str) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.waiting_bytes.fetch_sub(line.len(), Ordering::Relaxed);
+    }
 }
 
 impl fmt::Debug for Sink {
@@ -55,9 +73,27 @@ impl fmt::Debug for Sink {
 }
 
 impl EventSink for Sink {
-    fn take(&self, tuple: SampledTuple<'_>) {
-        if self.entries.try_send(Entry::Line(line(millis(SystemTime::now()), &tuple))).is_err() {
+    fn has_room(&self) -> bool {
+        let has_room = self.waiting.load(Ordering::Relaxed) < WAITING
+            && self.waiting_bytes.load(Ordering::Relaxed) < WAITING_BYTES;
+        if !has_room {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        has_room
+    }
+
+    fn take(&self, tuple: SampledTuple<'_>) {
+        let line = line(millis(SystemTime::now()), &tuple);
+        // Before it is there: it may be taken at once.
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.waiting_bytes.fetch_add(line.len(), Ordering::Relaxed);
+        if let Err(TrySendError::Full(entry) | TrySendError::Disconnected(entry)) =
+            self.entries.try_send(Entry::Line(line))
+        {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            if let Entry::Line(line) = entry {
+                self.was_taken(&line);
+            }
         }
     }
 }
@@ -74,11 +110,11 @@ impl EventsLog {
     /// When there can be no more threads.
     pub(crate) fn start(path: PathBuf, limit: Limit) -> io::Result<EventsLog> {
         let (entries, taken) = sync_channel(WAITING);
-        let sink = Arc::new(Sink { entries, dropped: AtomicU64::new(0) });
-        let drops = sink.clone();
+        let sink = Arc::new(Sink::new(entries));
+        let filled = sink.clone();
         let thread = std::thread::Builder::new().name("events-log".to_owned()).spawn(move || {
             let mut writer = Writer { path, limit, file: None, trouble_told: None };
-            keep(&taken, &mut writer, &drops.dropped);
+            keep(&taken, &mut writer, &filled);
         })?;
         Ok(EventsLog { sink, thread: Some(thread) })
     }
@@ -100,12 +136,12 @@ impl Drop for EventsLog {
 }
 
 /// Writes until the end.
-fn keep(entries: &Receiver<Entry>, writer: &mut Writer, dropped: &AtomicU64) {
+fn keep(entries: &Receiver<Entry>, writer: &mut Writer, sink: &Sink) {
     let mut told: Option<Instant> = None;
     let mut tell = |is_end: bool| {
         let is_time = told.is_none_or(|told| told.elapsed() >= TELL_EVERY);
-        if (is_time || is_end) && dropped.load(Ordering::Relaxed) > 0 {
-            let dropped = dropped.swap(0, Ordering::Relaxed);
+        if (is_time || is_end) && sink.dropped.load(Ordering::Relaxed) > 0 {
+            let dropped = sink.dropped.swap(0, Ordering::Relaxed);
             tracing::warn!(dropped, "sampled tuples come faster than they can be written; sample fewer");
             told = Some(Instant::now());
         }
@@ -116,7 +152,10 @@ fn keep(entries: &Receiver<Entry>, writer: &mut Writer, dropped: &AtomicU64) {
         let mut next = entries.recv().ok().or(Some(Entry::End));
         while let Some(entry) = next {
             match entry {
-                Entry::Line(line) => lines.extend_from_slice(line.as_bytes()),
+                Entry::Line(line) => {
+                    sink.was_taken(&line);
+                    lines.extend_from_slice(line.as_bytes());
+                }
                 Entry::End => is_ended = true,
             }
             let goes_on = !is_ended && lines.len() < AT_ONCE;
@@ -216,7 +255,7 @@ mod tests {
     #[test]
     fn a_full_queue_drops_and_counts() {
         let (entries, taken) = sync_channel(1);
-        let sink = Sink { entries, dropped: AtomicU64::new(0) };
+        let sink = Sink::new(entries);
         let (component, stream) = ("split".into(), "default".into());
         for _ in 0..3 {
             sink.take(SampledTuple {
@@ -229,5 +268,28 @@ mod tests {
         }
         assert_eq!(sink.dropped.load(Ordering::Relaxed), 2);
         assert!(matches!(taken.recv(), Ok(Entry::Line(_))));
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes_and_no_text_is_made_for_more() {
+        let (entries, taken) = sync_channel(WAITING);
+        let sink = Sink::new(entries);
+        let (component, stream) = ("split".into(), "default".into());
+        let mut lines = 0;
+        while sink.has_room() {
+            lines += 1;
+            sink.take(SampledTuple {
+                component: &component,
+                task: TaskId(1),
+                stream: &stream,
+                message_id: String::new(),
+                values: "v".repeat(64 << 10),
+            });
+        }
+        assert!((60..=64).contains(&lines), "{lines}");
+        assert_eq!(sink.dropped.load(Ordering::Relaxed), 1);
+        let Ok(Entry::Line(line)) = taken.recv() else { panic!("there are lines") };
+        sink.was_taken(&line);
+        assert!(sink.has_room());
     }
 }

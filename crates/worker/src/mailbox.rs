@@ -14,8 +14,8 @@ use crate::carrier::Standing;
 pub(crate) enum News {
     /// The newest assignment that the supervisor, or Nimbus, knows.
     Assignment(Assignment),
-    /// What the topology is meant to do.
-    State(Status),
+    /// What the topology is meant to do, and how often it was given another state; 0: not known.
+    State(Status, u64),
     /// What was changed of the topology since it was submitted.
     Tuning(Tuning),
     /// End in good order, within this time.
@@ -102,16 +102,16 @@ mod tests {
     #[test]
     fn news_come_in_order_and_each_is_signalled() {
         let mailbox = Mailbox::default();
-        mailbox.post(News::State(Status::Active));
+        mailbox.post(News::State(Status::Active, 1));
         let rung = Arc::new(AtomicUsize::new(0));
         let told = rung.clone();
         mailbox.tell(move || {
             told.fetch_add(1, Ordering::SeqCst);
         });
-        mailbox.post(News::State(Status::Killed));
+        mailbox.post(News::State(Status::Killed, 2));
         assert_eq!(rung.load(Ordering::SeqCst), 2);
-        assert!(matches!(mailbox.wait(None), Some(News::State(Status::Active))));
-        assert!(matches!(mailbox.take(), Some(News::State(Status::Killed))));
+        assert!(matches!(mailbox.wait(None), Some(News::State(Status::Active, 1))));
+        assert!(matches!(mailbox.take(), Some(News::State(Status::Killed, 2))));
         assert!(mailbox.take().is_none());
         assert!(mailbox.wait(Some(Instant::now())).is_none());
     }

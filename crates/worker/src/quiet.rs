@@ -37,7 +37,7 @@ impl Rounds {
         }
         self.answered = Some(round);
         let (rows_sent, rows_received) = after;
-        Some(QuietLook { round, rows_sent, rows_received })
+        Some(QuietLook { round, rows_sent, rows_received, ..QuietLook::default() })
     }
 
     /// What was answered was said under other conditions: it is answered again.
@@ -57,7 +57,7 @@ mod tests {
         assert_eq!(rounds.open(Some(7)), Some(7));
         assert_eq!(rounds.look(7, false, rows, rows), None);
         assert_eq!(rounds.open(Some(7)), Some(7));
-        let answer = QuietLook { round: 7, rows_sent: 3, rows_received: 4 };
+        let answer = QuietLook { round: 7, rows_sent: 3, rows_received: 4, ..QuietLook::default() };
         assert_eq!(rounds.look(7, true, rows, rows), Some(answer));
         assert_eq!(rounds.open(Some(7)), None);
         assert_eq!(rounds.open(Some(8)), Some(8));

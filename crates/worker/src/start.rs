@@ -22,12 +22,15 @@ const PORT_WAIT: Duration = Duration::from_secs(20);
 /// Time between two attempts to get it.
 const PORT_RETRY: Duration = Duration::from_millis(50);
 
+/// What the topology is meant to do, and how often it was given another state; 0: not known.
+pub(crate) type Told = (Status, u64);
+
 /// What a worker that starts has been told.
 pub(crate) struct Start<'a> {
     life: &'a Life,
     mailbox: &'a Arc<Mailbox>,
     assignment: Option<Assignment>,
-    state: Option<Status>,
+    state: Option<Told>,
     tuner: Tuner,
     /// It is not to go on beyond this moment.
     until: Option<Instant>,
@@ -54,13 +57,13 @@ impl<'a> Start<'a> {
     }
 
     /// The newest assignment, and what the topology is meant to do.
-    pub(crate) fn known(&self) -> Option<(&Assignment, Status)> {
+    pub(crate) fn known(&self) -> Option<(&Assignment, Told)> {
         Some((self.assignment.as_ref()?, self.state?))
     }
 
     /// All that it has been told: the newest assignment, what the topology is meant to do, and what was changed
     /// of it.
-    pub(crate) fn into_known(self) -> (Option<(Assignment, Status)>, Tuner) {
+    pub(crate) fn into_known(self) -> (Option<(Assignment, Told)>, Tuner) {
         (self.assignment.zip(self.state), self.tuner)
     }
 
@@ -160,7 +163,7 @@ impl<'a> Start<'a> {
                 }
                 self.assignment = Some(new);
             }
-            News::State(new) => self.state = Some(new),
+            News::State(new, version) => self.state = Some((new, version)),
             News::Tuning(new) => {
                 self.tuner.take(new, millis(SystemTime::now()));
             }

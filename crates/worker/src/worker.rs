@@ -212,7 +212,7 @@ fn work(
     }
     // Before the tasks are made: a port that is not free is told at once.
     let Some(listener) = start.listen(&file.bind, file.port)? else { return Ok(ExitCode::SUCCESS) };
-    let Some((assignment, state)) = start.known() else { return Ok(ExitCode::SUCCESS) };
+    let Some((assignment, (state, state_version))) = start.known() else { return Ok(ExitCode::SUCCESS) };
     let Part::Mine(mine) = life.part(assignment) else { return Ok(ExitCode::SUCCESS) };
     let all = executors(&topology.spec, &TaskTable::new(&topology.spec));
     let all: BTreeSet<ExecutorId> = all.into_iter().map(|(_, executor)| executor).collect();
@@ -277,6 +277,7 @@ fn work(
         peers,
         outgoing: outgoing.clone(),
         state,
+        state_version,
         version: 0,
         newest_heard: 0,
         are_spouts_started: false,
@@ -288,7 +289,8 @@ fn work(
         is_broken: false,
     };
     // What was told while the tasks were made.
-    if let Some((assignment, newest)) = known {
+    if let Some((assignment, (newest, state_version))) = known {
+        worker.state_version = state_version;
         worker.run_as(state, newest);
         if let Then::End(within) = worker.follow(&assignment) {
             return Ok(worker.end(within, mailbox));
@@ -338,6 +340,8 @@ struct Worker {
     outgoing: Arc<Outgoing>,
     /// What the topology is meant to do.
     state: Status,
+    /// How often it was given another state; 0: not known.
+    state_version: u64,
     version: u64,
     /// The newest version that a peer has named.
     newest_heard: u64,
@@ -433,7 +437,7 @@ impl Worker {
     fn hear(&mut self, news: News) -> Then {
         match news {
             News::Assignment(assignment) => return self.follow(&assignment),
-            News::State(state) => self.set_state(state),
+            News::State(state, version) => self.set_state(state, version),
             News::Tuning(tuning) => {
                 if self.tuner.take(tuning, reporting::millis(SystemTime::now())) {
                     self.run.sample(|component| self.tuner.percent_of(component.as_str()));
@@ -524,9 +528,15 @@ impl Worker {
         self.outgoing.update(true, |report| report.moved += pending);
     }
 
-    fn set_state(&mut self, state: Status) {
+    fn set_state(&mut self, state: Status, version: u64) {
+        let is_same_version = std::mem::replace(&mut self.state_version, version) == version;
         let former = std::mem::replace(&mut self.state, state);
         if former == state {
+            if !is_same_version {
+                // It had another one in between, and what was said before that is over.
+                self.rounds.forget();
+                self.outgoing.update(true, |report| report.quiet_look = None);
+            }
             return;
         }
         tracing::info!(from = %former, to = %state, "the topology changes its state");
@@ -608,7 +618,8 @@ impl Worker {
         let before = self.peers.rows();
         let is_complete = self.run.is_complete();
         let after = self.peers.rows();
-        self.rounds.look(round, is_complete, before, after)
+        let look = self.rounds.look(round, is_complete, before, after)?;
+        Some(v1::QuietLook { state_version: self.state_version, ..look })
     }
 
     /// Reports figures when they are due, and at once that everything is processed.

@@ -151,7 +151,7 @@ impl Dev {
     pub(super) fn daemons(&self) -> Vec<(&'static str, i32)> {
         let name = |pid: &i32| {
             let words = processes::command_line(*pid);
-            let roles = ["dev-zookeeper", "nimbus", "supervisor"];
+            let roles = ["dev-zookeeper", "nimbus", "supervisor", "ui"];
             roles.into_iter().find(|role| words.iter().any(|word| word == role))
         };
         let children = processes::children(self.pid()).into_iter();

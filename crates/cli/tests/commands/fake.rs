@@ -35,6 +35,7 @@ struct State {
     /// How often logs were followed.
     follows: u32,
     blobs: Vec<(v1::BlobRef, Vec<u8>)>,
+    problems: Vec<String>,
 }
 
 impl Fake {
@@ -55,6 +56,11 @@ impl Fake {
 
     pub(crate) fn lead_after(&self, calls: u32) {
         self.memory.state.lock().unwrap().until_leader = calls;
+    }
+
+    /// What is wrong, as its health tells it.
+    pub(crate) fn has_problems(&self, problems: &[&str]) {
+        self.memory.state.lock().unwrap().problems = problems.iter().map(|&p| p.to_owned()).collect();
     }
 
     pub(crate) fn kills(&self) -> Vec<v1::KillRequest> {
@@ -334,7 +340,8 @@ impl Nimbus for Service {
 
     async fn health(&self, _: Request<v1::HealthRequest>) -> Result<Response<v1::HealthReply>, Status> {
         let (role, version) = ("leader".into(), "0.1.0".into());
-        Ok(Response::new(v1::HealthReply { is_healthy: true, role, version, problems: Vec::new() }))
+        let problems = self.0.state.lock().unwrap().problems.clone();
+        Ok(Response::new(v1::HealthReply { is_healthy: problems.is_empty(), role, version, problems }))
     }
 
     async fn report_figures(

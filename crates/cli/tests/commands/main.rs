@@ -362,6 +362,51 @@ fn health_is_an_exit_code() {
 }
 
 #[test]
+fn a_nimbus_answers_for_itself_whatever_the_others_lack() {
+    let fake = Fake::start();
+    fake.has_problems(&["no connection to ZooKeeper"]);
+    let (host, port) = fake.address.rsplit_once(':').unwrap();
+    let here = format!("storm.local.hostname={host}");
+    let port = format!("nimbus.thrift.port={port}");
+    let ask = |arguments: &[&str]| storm_rs(&[arguments, &["-c", &here, "-c", &port, "--json"]].concat());
+    let alive = ask(&["health", "nimbus", "--here"]);
+    let said: Value = serde_json::from_slice(&alive.stdout).unwrap();
+    assert!(alive.status.success(), "{said}");
+    assert_eq!(said["checks"][0]["what"], format!("nimbus {}", fake.address));
+    assert_eq!(said["checks"][0]["problems"], json!(["no connection to ZooKeeper"]), "told all the same");
+    // Seeds that nobody serves are not this one's fault; but without --here the problems count.
+    let seeds = format!("nimbus.seeds={}", fake.address);
+    assert_eq!(ask(&["health", "nimbus", "-c", &seeds]).status.code(), Some(1));
+    assert!(ask(&["health", "nimbus", "--here", "-c", "nimbus.seeds=127.0.0.1:1"]).status.success());
+    drop(fake);
+    assert_eq!(ask(&["health", "nimbus", "--here"]).status.code(), Some(1));
+    check_error(&["health", "zookeeper", "--here"], 2, "usage");
+    check_error(&["health", "--here"], 2, "usage");
+}
+
+#[test]
+fn a_secret_is_made_where_there_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    let set = format!("storm.cluster.secret.file={}", path.display());
+    let make = |arguments: &[&str]| {
+        let output = storm_rs(&[&["make-secret", "--json"], arguments].concat());
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    assert_eq!(make(&["-c", &set]), json!({"file": path, "made": true}));
+    let made = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(made.trim().len(), 64);
+    assert_eq!(make(&[path.to_str().unwrap()]), json!({"file": path, "made": false}));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), made);
+
+    check_error(&["make-secret"], 2, "usage");
+    check_error(&["make-secret", "no/such/directory/secret"], 1, "other");
+    std::fs::write(&path, "\n").unwrap();
+    check_error(&["make-secret", path.to_str().unwrap()], 1, "other");
+}
+
+#[test]
 fn the_configuration_tells_where_it_comes_from() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("storm.yaml");
@@ -437,7 +482,7 @@ fn help_teaches_with_examples() {
             ---
         "#]],
     );
-    for command in ["submit", "rebalance", "logs", "dev", "health"] {
+    for command in ["submit", "rebalance", "logs", "dev", "health", "make-secret"] {
         let help = text(&storm_rs(&[command, "--help"]).stdout);
         assert!(help.contains("Examples:\n"), "{help}");
     }

@@ -20,8 +20,12 @@ fn a_text_is_found_and_what_follows_is_seen() {
     };
     wait_until("a word is found", found);
     assert_eq!(browser.text(".hits mark"), "nathan!!!!!!");
+    let excerpt = browser.text(".hits li a");
     browser.click(".hits li a");
     browser.wait_for("text('#hit') === 'nathan!!!!!!'");
+    // It was shown with all of its line.
+    assert_eq!(browser.js("$('#hit').closest('.l').textContent.trim()"), excerpt);
+    assert_eq!(browser.text(".crumbs > :last-child"), "exclamation");
     browser.wait_for(
         "(({top, bottom}) => top >= 0 && bottom <= innerHeight)($('#hit').getBoundingClientRect())",
     );

@@ -24,3 +24,4 @@ mod logs;
 mod plain;
 mod away;
 mod tuning;
+mod script;

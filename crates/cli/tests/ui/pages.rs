@@ -53,6 +53,26 @@ fn every_page_loads_is_live_and_fits() {
     assert!(titles.len() >= pages.len() - 2, "each says what it is: {titles:?}");
 }
 
+/// `dev` has two supervisors on one machine.
+#[test]
+fn supervisors_of_one_machine_are_told_apart() {
+    let ui = Ui::start();
+    let Some(browser) = ui.browser() else { return };
+    browser.open("");
+    browser.wait_for("document.querySelectorAll('.slotmap .host').length === 2");
+    for query in [".slotmap .host", "#supervisors tbody td:first-child"] {
+        let names =
+            browser.js(&format!("[...document.querySelectorAll('{query}')].map((a) => a.textContent)"));
+        let names: BTreeSet<String> =
+            names.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+        assert!(names.len() == 2 && names.iter().all(|name| name.contains(':')), "{query}: {names:?}");
+    }
+    let name = browser.text("#supervisors tbody a");
+    browser.click("#supervisors tbody a");
+    browser.wait_for("location.pathname.startsWith('/supervisor/')");
+    assert_eq!([browser.text("main h1"), browser.text(".crumbs > :last-child")], [name.clone(), name]);
+}
+
 #[test]
 fn figures_change_while_one_looks() {
     let ui = Ui::start();

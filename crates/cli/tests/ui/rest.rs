@@ -102,7 +102,7 @@ fn its_figures_are_those_of_the_cluster() {
 /// The contract is data, and so is who reads it: both stand with the crate of the interface.
 #[test]
 fn it_keeps_its_contract_on_a_cluster_that_runs() {
-    let ui = Ui::start();
+    let ui = Ui::with(&["ui.cors.origins=[\"*\"]"]);
     ui.submit_numbers();
     let mut check = match is_all_built() {
         true => Command::new(newest_test("contract-")),

@@ -14,9 +14,11 @@ fn levels_and_samples_are_set_and_seen() {
     browser.click(".buttons a[href$='/log-levels']");
     browser.fill("#dialog [name=logger]", "storm_worker");
     browser.js("($('#dialog [name=level]').value = 'DEBUG')");
+    browser.js("($('#dialog [name=reset_level]').value = 'WARN')");
     browser.click("#dialog button.primary");
-    browser.wait_for("text('.notice').includes('exclamation logs storm_worker at DEBUG')");
-    browser.wait_for("text('.well.busy').includes('storm_worker logs at DEBUG')");
+    browser.wait_for("text('.notice').includes('exclamation logs storm_worker at DEBUG, and then at WARN.')");
+    browser.wait_for("text('.well.busy').includes('storm_worker logs at DEBUG until ')");
+    browser.wait_for("text('.well.busy').includes(' UTC, then at WARN.')");
 
     // All of them, so that there are some at once.
     browser.click(".buttons a[href$='/debug']");

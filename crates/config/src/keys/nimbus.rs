@@ -4,15 +4,15 @@ use super::row::{int, opt_int, port, port_or_none, table, texts, unused};
 
 table! {
     /// Seconds after which an upload or download that stands still is dropped.
-    "nimbus.blobstore.expiration.secs": int(1, 600);
+    "nimbus.blobstore.expiration.secs": int(1, 600).not_yet();
     /// Seconds between two clean-ups of uploads that were never submitted.
-    "nimbus.cleanup.inbox.freq.secs": int(1, 600);
+    "nimbus.cleanup.inbox.freq.secs": int(1, 600).not_yet();
     /// Seconds between two looks of a Nimbus that does not lead for blobs it lacks.
-    "nimbus.code.sync.freq.secs": int(1, 120);
+    "nimbus.code.sync.freq.secs": int(1, 120).not_yet();
     /// The most executors that a topology may ask for. Unset: no limit.
     "nimbus.executors.perTopology": opt_int(0);
     /// Seconds after which an upload that was never submitted is deleted.
-    "nimbus.inbox.jar.expiration.secs": int(1, 3600);
+    "nimbus.inbox.jar.expiration.secs": int(1, 3600).not_yet();
     /// Port on which Nimbus shows its metrics to Prometheus, at `/metrics`; 0 for none. Where the default
     /// is taken, Nimbus goes on without.
     "nimbus.metrics.port": port_or_none(9627).ours("Storm reports to Java classes instead");
@@ -27,9 +27,9 @@ table! {
     "nimbus.supervisor.timeout.secs": int(1, 4)
         .ours("Storm waits 60 s, too long to have a lost node's work elsewhere within 6 s");
     /// Seconds that a new worker has until its first heartbeat.
-    "nimbus.task.launch.secs": int(1, 120);
+    "nimbus.task.launch.secs": int(1, 120).not_yet();
     /// Seconds of silence after which an executor counts as dead.
-    "nimbus.task.timeout.secs": int(1, 30);
+    "nimbus.task.timeout.secs": int(1, 30).not_yet();
     /// Port on which Nimbus serves clients and daemons, by gRPC.
     "nimbus.thrift.port": port(6627);
     /// Milliseconds that the blobs of a killed topology are kept.

@@ -33,12 +33,16 @@ pub(super) use {table, unused};
 const INT_MAX: i64 = i32::MAX as i64;
 
 const fn row(kind: Kind, default: KeyDefault) -> Key {
-    Key { name: "", kind, default, doc: "", standing: Standing::Same, per_component: false }
+    Key { name: "", kind, default, doc: "", standing: Standing::Same, per_component: false, is_read: true }
 }
 
 impl Key {
     pub(super) const fn ours(self, reason: &'static str) -> Self {
         Self { standing: Standing::Ours(reason), ..self }
+    }
+
+    pub(super) const fn not_yet(self) -> Self {
+        Self { is_read: false, ..self }
     }
 
     pub(super) const fn per_component(self) -> Self {
@@ -47,7 +51,7 @@ impl Key {
 }
 
 pub(super) const fn no_meaning(note: &'static str) -> Key {
-    Key { standing: Standing::NoMeaning(note), ..row(Kind::Any, KeyDefault::Null) }
+    Key { standing: Standing::NoMeaning(note), is_read: false, ..row(Kind::Any, KeyDefault::Null) }
 }
 
 pub(super) const fn flag(default: bool) -> Key {

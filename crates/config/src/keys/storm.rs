@@ -10,7 +10,7 @@ table! {
     "storm.cluster.secret.file": opt_text()
         .ours("the secret is how commands, Nimbuses and supervisors know each other");
     /// Whether archives and blobs are copied instead of linked.
-    "storm.disable.symlinks": flag(false);
+    "storm.disable.symlinks": flag(false).not_yet();
     /// Directory with the scripts that tell whether a supervisor's host is healthy.
     "storm.health.check.dir": text("healthchecks");
     /// Whether a script that takes too long means an unhealthy host.
@@ -18,7 +18,7 @@ table! {
     /// Milliseconds that such a script may take.
     "storm.health.check.timeout.ms": int(1, 5000);
     /// Identifier of a running topology; Nimbus writes it.
-    "storm.id": opt_text();
+    "storm.id": opt_text().not_yet();
     /// Directory in which daemons keep their files.
     "storm.local.dir": text("storm-local");
     /// Name under which the others reach this host. Unset: the address that the daemons listen on, or
@@ -28,27 +28,27 @@ table! {
     "storm.log.dir": text("logs")
         .ours("Storm has it as a property of the JVM, by default `logs` in its own directory");
     /// Milliseconds between two attempts of a client to reach Nimbus, at first.
-    "storm.nimbus.retry.interval.millis": int(1, 2000);
+    "storm.nimbus.retry.interval.millis": int(1, 2000).not_yet();
     /// The most milliseconds between two attempts of a client to reach Nimbus.
-    "storm.nimbus.retry.intervalceiling.millis": int(1, 60_000);
+    "storm.nimbus.retry.intervalceiling.millis": int(1, 60_000).not_yet();
     /// Attempts of a client to reach Nimbus.
-    "storm.nimbus.retry.times": int(0, 5);
+    "storm.nimbus.retry.times": int(0, 5).not_yet();
     /// Directory of the workers' logs, within `storm.local.dir` unless absolute.
     "storm.workers.artifacts.dir": text("workers-artifacts");
     /// What the daemons show to ZooKeeper to prove who they are.
     "storm.zookeeper.auth.payload": opt_text();
     /// How the daemons prove to ZooKeeper who they are, for instance `digest`.
-    "storm.zookeeper.auth.scheme": opt_text();
+    "storm.zookeeper.auth.scheme": opt_text().not_yet();
     /// Milliseconds until a connection to ZooKeeper must stand.
-    "storm.zookeeper.connection.timeout": int(1, 15_000);
+    "storm.zookeeper.connection.timeout": int(1, 15_000).not_yet();
     /// Port of the ZooKeeper servers.
     "storm.zookeeper.port": port(2181);
     /// Milliseconds between two attempts to reach ZooKeeper, at first.
-    "storm.zookeeper.retry.interval": int(1, 1000);
+    "storm.zookeeper.retry.interval": int(1, 1000).not_yet();
     /// The most milliseconds between two attempts to reach ZooKeeper.
-    "storm.zookeeper.retry.intervalceiling.millis": int(1, 30_000);
+    "storm.zookeeper.retry.intervalceiling.millis": int(1, 30_000).not_yet();
     /// Attempts of one operation on ZooKeeper.
-    "storm.zookeeper.retry.times": int(0, 5);
+    "storm.zookeeper.retry.times": int(0, 5).not_yet();
     /// Path in ZooKeeper below which the cluster keeps its state.
     "storm.zookeeper.root": text("/storm");
     /// Hosts of the ZooKeeper servers, as `host` or `host:port`.
@@ -57,7 +57,7 @@ table! {
     "storm.zookeeper.session.timeout": int(1, 4000)
         .ours("Storm waits 20 s, too long for a new leader to take over soon");
     /// Who owns the nodes in ZooKeeper, as `scheme:id`.
-    "storm.zookeeper.superACL": opt_text();
+    "storm.zookeeper.superACL": opt_text().not_yet();
 }
 
 unused! {

@@ -4,31 +4,31 @@ use super::row::{flag, float, int, opt_number_map, opt_text_map, port, port_or_n
 
 table! {
     /// Attempts at fetching a blob before the failure is reported.
-    "supervisor.blobstore.download.max_retries": int(1, 3);
+    "supervisor.blobstore.download.max_retries": int(1, 3).not_yet();
     /// Blobs that a supervisor fetches at the same time.
-    "supervisor.blobstore.download.thread.count": int(1, 5);
+    "supervisor.blobstore.download.thread.count": int(1, 5).not_yet();
     /// Processor capacity of the host, in percent of one core.
-    "supervisor.cpu.capacity": float(false, 400.0);
+    "supervisor.cpu.capacity": float(false, 400.0).not_yet();
     /// Whether the supervisor starts workers at all.
-    "supervisor.enable": flag(true);
+    "supervisor.enable": flag(true).not_yet();
     /// Seconds between two heartbeats of a supervisor to Nimbus.
     "supervisor.heartbeat.frequency.secs": int(1, 1)
         .ours("Storm sends one every 5 s, longer than our 'nimbus.supervisor.timeout.secs'");
     /// Megabytes of unused blobs that a supervisor keeps for later.
-    "supervisor.localizer.cache.target.size.mb": int(1, 10_240);
+    "supervisor.localizer.cache.target.size.mb": int(1, 10_240).not_yet();
     /// Milliseconds between two clean-ups of unused blobs.
-    "supervisor.localizer.cleanup.interval.ms": int(1, 30_000);
+    "supervisor.localizer.cleanup.interval.ms": int(1, 30_000).not_yet();
     /// Seconds between two looks for newer versions of blobs.
-    "supervisor.localizer.update.blob.interval.secs": int(1, 30);
+    "supervisor.localizer.update.blob.interval.secs": int(1, 30).not_yet();
     /// Memory capacity of the host, in megabytes.
-    "supervisor.memory.capacity.mb": float(false, 4096.0);
+    "supervisor.memory.capacity.mb": float(false, 4096.0).not_yet();
     /// Port on which a supervisor shows its metrics and those of its workers to Prometheus, at `/metrics`;
     /// 0 for none. Where the default is taken, the supervisor goes on without.
     "supervisor.metrics.port": port_or_none(9628).ours("Storm reports to Java classes instead");
     /// Seconds between two looks at each slot, a net under the events that trigger at once.
-    "supervisor.monitor.frequency.secs": int(1, 3);
+    "supervisor.monitor.frequency.secs": int(1, 3).not_yet();
     /// Further capacities of the host, by name.
-    "supervisor.resources.map": opt_number_map();
+    "supervisor.resources.map": opt_number_map().not_yet();
     /// Labels of the host, shown to schedulers and in the UI.
     "supervisor.scheduler.meta": opt_text_map();
     /// Ports of the host's slots: one worker runs on each.

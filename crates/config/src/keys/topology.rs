@@ -10,31 +10,31 @@ table! {
     "topology.acker.executors": opt_int(0)
         .ours("the default is Storm's, but no acker tasks exist: spouts keep their own ledger");
     /// Blobs that are linked into the worker's directory, with their local names.
-    "topology.blobstore.map": opt_map();
+    "topology.blobstore.map": opt_map().not_yet();
     /// Stream on which a windowed bolt emits tuples that come too late.
-    "topology.bolts.late.tuple.stream": opt_text().per_component();
+    "topology.bolts.late.tuple.stream": opt_text().per_component().not_yet();
     /// Field that identifies a tuple for a stateful windowed bolt.
-    "topology.bolts.message.id.field.name": opt_text().per_component();
+    "topology.bolts.message.id.field.name": opt_text().per_component().not_yet();
     /// Milliseconds by which tuples may come out of order before a window closes without them.
-    "topology.bolts.tuple.timestamp.max.lag.ms": opt_int(1).per_component();
+    "topology.bolts.tuple.timestamp.max.lag.ms": opt_int(1).per_component().not_yet();
     /// Milliseconds between two watermarks of a windowed bolt. Unset: 1000.
-    "topology.bolts.watermark.event.interval.ms": opt_int(1).per_component();
+    "topology.bolts.watermark.event.interval.ms": opt_int(1).per_component().not_yet();
     /// Length of a bolt's window, in tuples.
-    "topology.bolts.window.length.count": opt_int(1).per_component();
+    "topology.bolts.window.length.count": opt_int(1).per_component().not_yet();
     /// Length of a bolt's window, in milliseconds.
-    "topology.bolts.window.length.duration.ms": opt_int(1).per_component();
+    "topology.bolts.window.length.duration.ms": opt_int(1).per_component().not_yet();
     /// Distance between the starts of two windows, in tuples.
-    "topology.bolts.window.sliding.interval.count": opt_int(1).per_component();
+    "topology.bolts.window.sliding.interval.count": opt_int(1).per_component().not_yet();
     /// Distance between the starts of two windows, in milliseconds.
-    "topology.bolts.window.sliding.interval.duration.ms": opt_int(1).per_component();
+    "topology.bolts.window.sliding.interval.duration.ms": opt_int(1).per_component().not_yet();
     /// Processor share that an executor is reckoned with, in percent of one core.
-    "topology.component.cpu.pcore.percent": float(true, 10.0).per_component();
+    "topology.component.cpu.pcore.percent": float(true, 10.0).per_component().not_yet();
     /// Further resources that an executor is reckoned with, by name.
-    "topology.component.resources.map": opt_number_map().per_component();
+    "topology.component.resources.map": opt_number_map().per_component().not_yet();
     /// Memory outside a heap that an executor is reckoned with, in megabytes.
-    "topology.component.resources.offheap.memory.mb": float(true, 0.0).per_component();
+    "topology.component.resources.offheap.memory.mb": float(true, 0.0).per_component().not_yet();
     /// Memory that an executor is reckoned with, in megabytes.
-    "topology.component.resources.onheap.memory.mb": float(true, 128.0).per_component();
+    "topology.component.resources.onheap.memory.mb": float(true, 128.0).per_component().not_yet();
     /// Whether every tuple that is emitted or received is logged.
     "topology.debug": flag(false).per_component();
     /// Whether the shuffle deals evenly, without regard to the load of its targets.
@@ -54,13 +54,13 @@ table! {
     "topology.executor.threads": word_or_int(&["per-executor"], 1)
         .ours("Storm always gives each executor a thread of its own");
     /// Groups named as owners of the topology beside its submitter.
-    "topology.groups": opt_text_or_texts();
+    "topology.groups": opt_text_or_texts().not_yet();
     /// Hosts that the topology has for itself alone.
     "topology.isolate.machines": opt_int(1);
     /// Load from 0 to 1 above which a shuffle also uses targets that are farther away.
-    "topology.localityaware.higher.bound": float(false, 0.8);
+    "topology.localityaware.higher.bound": float(false, 0.8).not_yet();
     /// Load from 0 to 1 below which a shuffle keeps to targets that are nearer.
-    "topology.localityaware.lower.bound": float(false, 0.2);
+    "topology.localityaware.lower.bound": float(false, 0.2).not_yet();
     /// The most errors that an executor reports in one `topology.error.throttle.interval.secs`.
     "topology.max.error.report.per.interval": int(1, 5);
     /// Seconds that a submit waits for `topology.min.replication.count`; -1 waits for ever.
@@ -87,28 +87,28 @@ table! {
     /// Priority of the topology when slots are scarce: 0 is the highest.
     "topology.priority": int(0, 29);
     /// Groups that may look at the topology.
-    "topology.readonly.groups": opt_text_or_texts();
+    "topology.readonly.groups": opt_text_or_texts().not_yet();
     /// Users that may look at the topology.
-    "topology.readonly.users": opt_text_or_texts();
+    "topology.readonly.users": opt_text_or_texts().not_yet();
     /// Tuples that may wait in a component of another language.
-    "topology.shellbolt.max.pending": int(1, 100);
+    "topology.shellbolt.max.pending": int(1, 100).not_yet();
     /// Milliseconds between two checkpoints of stateful bolts.
-    "topology.state.checkpoint.interval.ms": int(1, 1000);
+    "topology.state.checkpoint.interval.ms": int(1, 1000).not_yet();
     /// Seconds that a state may take to be synchronised at start.
-    "topology.state.synchronization.timeout.secs": int(1, 60);
+    "topology.state.synchronization.timeout.secs": int(1, 60).not_yet();
     /// User who submitted the topology; Nimbus writes it.
     "topology.submitter.user": opt_text();
     /// Seconds of silence after which a component of another language counts as dead.
-    "topology.subprocess.timeout.secs": opt_int(1);
+    "topology.subprocess.timeout.secs": opt_int(1).not_yet();
     /// Tasks of the component. Unset: one per executor.
     "topology.tasks": opt_int(1).per_component()
         .ours("Storm takes 0 for a component that never runs; here that is an error");
     /// Seconds between two tick tuples. Unset or 0: none.
     "topology.tick.tuple.freq.secs": opt_int(0).per_component();
     /// Users named as owners of the topology beside its submitter.
-    "topology.users": opt_text_or_texts();
+    "topology.users": opt_text_or_texts().not_yet();
     /// Version of the topology, shown in the UI.
-    "topology.version": opt_text();
+    "topology.version": opt_text().not_yet();
     /// Megabytes of waiting rows that a worker holds before it refuses more.
     "topology.worker.max.heap.size.mb": float(false, 768.0)
         .ours("the default is Storm's, but it bounds waiting rows and not a JVM's heap");

@@ -16,12 +16,15 @@ table! {
     "ui.authentication.users.file": opt_text().ours("in place of Storm's 'ui.filter'");
     /// Address of a page with the collected logs, linked from the pages.
     "ui.central.logging.url": opt_text();
-    /// Sites whose scripts may read the REST interface; `*` is any site.
-    "ui.cors.origins": texts(&["*"]).ours("Storm always says `*`");
+    /// Sites whose scripts may read the REST interface, such as `https://board.example.org`; `*` is any site.
+    "ui.cors.origins": texts(&[]).ours("Storm always says `*`: any page that you look at can read its cluster");
     /// Address on which pages and REST are served.
     "ui.host": text("127.0.0.1").ours("Storm listens on 0.0.0.0; ours are closed unless opened");
+    /// Names under which the pages are asked for, beside `localhost` and addresses; other names are refused
+    /// where `ui.host` is of this machine alone and nobody has to log in.
+    "ui.hosts": texts(&[]).ours("Storm takes any name, and so a page whose name was made to point at it");
     /// Rows on one page of a table.
-    "ui.pagination": int(1, 20);
+    "ui.pagination": int(1, 20).not_yet();
     /// Path under which everything is served, too, for a proxy that hands on the whole path.
     "ui.path.prefix": text("").ours("Storm's pages cannot stand under a prefix");
     /// Port on which pages and REST are served.

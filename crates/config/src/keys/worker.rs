@@ -4,13 +4,13 @@ use super::row::{int, table, unused};
 
 table! {
     /// Seconds between two looks for newer versions of the blobs that a worker uses.
-    "worker.blob.update.poll.interval.secs": int(1, 10);
+    "worker.blob.update.poll.interval.secs": int(1, 10).not_yet();
     /// Seconds between two heartbeats of a worker to its supervisor.
-    "worker.heartbeat.frequency.secs": int(1, 1);
+    "worker.heartbeat.frequency.secs": int(1, 1).not_yet();
     /// Seconds after which a log level that was changed for a time is looked at again.
-    "worker.log.level.reset.poll.secs": int(1, 30);
+    "worker.log.level.reset.poll.secs": int(1, 30).not_yet();
     /// The most seconds that `topology.worker.timeout.secs` may ask for.
-    "worker.max.timeout.secs": int(1, 600);
+    "worker.max.timeout.secs": int(1, 600).not_yet();
 }
 
 unused! {

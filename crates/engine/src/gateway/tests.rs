@@ -591,6 +591,44 @@ fn untracked_rows_that_find_their_cycle_full_are_dropped_and_counted() {
 }
 
 #[test]
+fn trees_that_failed_in_a_full_cycle_are_forgotten_when_there_is_room_for_long() {
+    let net = Net::new(&Plan { budget: 1_000, ..Plan::new(1) }, &[&[0, 1, 2, 5], &[3, 4, 6]], 3);
+    let side = &net.sides[0];
+    let first = |index: u32| (index, side.wiring.executors[index as usize].1.first);
+    let (to, from) = (first(Plan::ROUND[0]), first(Plan::ROUND[1]));
+    let (line, budget, numbers) = (&side.lines[&1], &side.directory().budget, first(0).1);
+    let mut into = line.data_in();
+    // Whether a row of this tree is taken.
+    let mut feed = |root| {
+        let anchors = [storm_row::Anchor { task: numbers, root, edge: 5 }];
+        let (before, row) = (budget.used(), anchored_row(&net, to, from, (1, 2), &anchors));
+        into.frame(kind::LOOPED, &row).unwrap();
+        let taken = budget.used() - before;
+        budget.leave_loop(taken as usize);
+        taken > 0
+    };
+    assert!(feed(1));
+    budget.enter_loop(990);
+    assert!(!feed(1));
+    budget.leave_loop(990);
+    assert!(!feed(1), "what is left of it");
+    {
+        // It is nobody's business: others fold their acks meanwhile.
+        let _acks = line.acks();
+        assert!(feed(2));
+    }
+    net.clock.advance(FORGET_AFTER / 2);
+    budget.enter_loop(300);
+    assert!(!feed(1));
+    budget.leave_loop(300);
+    assert!(!feed(1));
+    net.clock.advance(FORGET_AFTER / 2);
+    assert!(!feed(1), "it was full in between");
+    net.clock.advance(FORGET_AFTER / 2);
+    assert!(feed(1));
+}
+
+#[test]
 fn credit_of_rows_of_a_former_life_is_not_told_to_the_next() {
     let mut net = apart(&Plan::new(100));
     // The first executor of the bolt has its first row, and has not taken it.
@@ -1000,11 +1038,21 @@ fn row(
     stream: u16,
     fields: usize,
 ) -> Vec<u8> {
+    anchored_row(net, (to, task), (from, source), (stream, fields), &[])
+}
+
+fn anchored_row(
+    net: &Net,
+    (to, task): (u32, TaskId),
+    (from, source): (u32, TaskId),
+    (stream, fields): (u16, usize),
+    anchors: &[storm_row::Anchor],
+) -> Vec<u8> {
     let mut builder = storm_row::RowBuilder::new(1 << 20);
     let mut batch = Batch::new();
     let values = vec![storm_model::Value::Int(1); fields];
     let header = storm_row::Header { target: task, source, stream };
-    batch.push(header, &[], &builder.write_row(&values[..]).unwrap());
+    batch.push(header, anchors, &builder.write_row(&values[..]).unwrap());
     let mut body = u32s(&[to, from]);
     batch.to_wire(&mut body);
     assert!(net.sides.len() > 1);

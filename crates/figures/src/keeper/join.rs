@@ -5,6 +5,7 @@
 //! and the totals of one life are counted from the same beginning.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use storm_model::{ComponentKind, Incarnation, TaskId, Time};
 
@@ -60,27 +61,30 @@ impl Keeper {
             let history = History::read(now, &mut from)?;
             let (gauges, metrics) = (Gauges::default(), Vec::new());
             let kept = KeptTask { component, kind, history, first, told, incarnation, gauges, metrics };
-            tasks.insert(TaskId(task), kept);
+            tasks.insert(TaskId(task), Arc::new(kept));
         }
         from.finish()?;
-        Ok(Keeper { tasks, executors: BTreeMap::new(), trend, pending: 0 })
+        Ok(Keeper { tasks, executors: BTreeMap::new(), trend: Arc::new(trend), pending: 0 })
     }
 
     /// Joins what the same source had kept before, and perhaps goes on to keep, with what was heard of it here:
     /// as if all of it had been heard here. Whether reports came before or after makes no difference, and
     /// neither does doing it twice.
     pub fn join(&mut self, now: Time, mut kept: Keeper) {
-        kept.trend.advance(now, 0);
+        let heard = Arc::make_mut(&mut self.trend);
+        heard.advance(now, self.pending);
+        let trend = Arc::make_mut(&mut kept.trend);
+        trend.advance_as(now, heard);
         for (task, here) in std::mem::take(&mut self.tasks) {
             match kept.tasks.get_mut(&task) {
                 Some(there) => {
                     let over = here.history.seen().since(there.history.seen());
-                    let gain = Gain::of(there.kind, &there.go_on(&here));
-                    kept.trend.add(here.history.seen(), over, &gain);
+                    let gain = Gain::of(there.kind, &Arc::make_mut(there).go_on(&here));
+                    trend.add(here.history.seen(), over, &gain);
                 }
                 None => {
                     let all = here.history.all_time();
-                    kept.trend.add(here.history.seen(), all.uptime, &Gain::of(here.kind, &all));
+                    trend.add(here.history.seen(), all.uptime, &Gain::of(here.kind, &all));
                     kept.tasks.insert(task, here);
                 }
             }

@@ -102,10 +102,11 @@ fn executor_figures(
     kept: &KeptExecutor,
     now: Time,
 ) -> ExecutorFigures {
-    let all = together(executor.tasks().filter_map(|task| sums.get(&task)));
+    // Not task by task: whoever reported it may have made up the last one.
+    let range = executor.first..=executor.last;
+    let all = together(sums.range(range.clone()).map(|(_, sums)| sums));
     let mut gauges = Gauges::default();
-    let tasks = executor.tasks().filter_map(|task| view.tasks.get(&task));
-    tasks.for_each(|task| gauges.include(&task.gauges));
+    view.tasks.range(range).for_each(|(_, task)| gauges.include(&task.gauges));
     gauges.window_rows = kept.window_rows;
     gauges.credit_out = kept.credit_out;
     gauges.queue_fill = kept.credit_out as f64 / kept.window_rows.max(1) as f64;

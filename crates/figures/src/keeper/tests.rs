@@ -133,6 +133,16 @@ fn streams_and_inputs_show_before_anything_came() {
 }
 
 #[test]
+fn an_executor_without_tasks_is_none() {
+    let (time, mut snapshot) = at(60, vec![bolt(5, &[10]), bolt(7, &[20])]);
+    snapshot.executors[0].executor.last = TaskId(0);
+    snapshot.executors[1].executor.last = TaskId(u32::MAX);
+    let bolt = of(&kept(&[(time, snapshot)]), 60, "bolt");
+    assert_eq!(bolt.figures.all_time.executed, 20);
+    assert_eq!(bolt.executors.iter().map(|e| e.figures.all_time.executed).collect::<Vec<_>>(), [20]);
+}
+
+#[test]
 fn metrics_of_tasks_come_together_by_name() {
     let (time, mut snapshot) = at(60, vec![bolt(1, &[1, 1])]);
     for (task, (hits, open)) in snapshot.executors[0].tasks.iter_mut().zip([(3, 1.0), (4, 2.0)]) {

@@ -48,6 +48,38 @@ fn a_task_that_moves_keeps_its_sums_and_is_shown_once() {
 }
 
 #[test]
+fn what_was_pending_stays_in_the_trend_when_older_figures_are_joined() {
+    let mut kept = Keeper::default();
+    kept.observe_life(at(5), life(1, 0), 5, &with_uptime(spout(1, 100, 90), 5));
+    let kept = carried(&kept, 6, 6);
+    let mut keepers = Keepers::default();
+    for (secs, acked) in [(6, 90), (15, 95), (25, 97), (32, 98)] {
+        keepers.observe(at(secs), &1, life(1, 0), secs, &with_uptime(spout(1, 100, acked), secs));
+    }
+    let pending = |keepers: &Keepers<u8>| {
+        let points = keepers.trend(at(53)).points;
+        points[points.len() - 5..].iter().map(|point| point.pending).collect::<Vec<_>>()
+    };
+    let before = pending(&keepers);
+    assert_eq!(before, [10, 5, 3, 2, 2]);
+    for _ in 0..2 {
+        keepers.join(at(53), &1, carried(&kept, 53, 53));
+        assert_eq!(pending(&keepers), before);
+    }
+}
+
+#[test]
+fn a_copy_stays_as_it_was() {
+    let mut keepers = Keepers::default();
+    keepers.observe(at(5), &1, life(1, 0), 5, &with_uptime(spout(1, 100, 90), 5));
+    let copy = keepers.clone();
+    keepers.observe(at(15), &1, life(1, 0), 15, &with_uptime(spout(1, 300, 200), 15));
+    let emitted = |keepers: &Keepers<u8>| figures(keepers, 15, "spout", Window::AllTime).emitted;
+    assert_eq!((emitted(&copy), emitted(&keepers)), (100, 300));
+    assert_eq!((copy.recent(at(15)).pending, keepers.recent(at(15)).pending), (10, 100));
+}
+
+#[test]
 fn a_later_life_begins_at_nothing_however_far_it_is() {
     let mut keeper = Keeper::default();
     keeper.observe_life(at(10), life(1, 0), 9, &with_uptime(spout(1, 100, 90), 9));
@@ -226,6 +258,12 @@ proptest! {
         // Whoever lives reports again.
         let now = at(last.secs);
         new.observe(now, &last.source, last.life, last.uptime * 1_000, &snapshot(last));
+        for keepers in [&old, &new] {
+            let figures = &keepers.report(now).components[0];
+            let Figures { emitted, transferred, executed, acked, failed, .. } = figures.figures.all_time;
+            let counts = Counts { emitted, transferred, executed, acked, failed, pending: figures.gauges.pending };
+            prop_assert_eq!(keepers.counts(), [(figures.component.clone(), counts)].into());
+        }
         let all = |report: TopologyFigures| report.components[0].clone();
         let (one, old, new) = (all(one.report(now)), all(old.report(now)), all(new.report(now)));
         for component in [&old, &new] {
@@ -243,6 +281,39 @@ proptest! {
             prop_assert!(component.figures.ten_minutes.emitted <= most);
             prop_assert_eq!(component.executors.len(), one.executors.len());
             prop_assert_eq!(component.kind, ComponentKind::Spout);
+        }
+    }
+
+    /// With the checksum that nobody finds by trying. See also the fuzz target.
+    #[test]
+    fn figures_with_wrong_bytes_are_refused_or_harmless(
+        story in story(),
+        wrong in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let mut keeper = Keeper::default();
+        for heard in &story {
+            keeper.observe_life(at(heard.secs), heard.life, heard.uptime * 1_000, &snapshot(heard));
+        }
+        let now = at(story.last().unwrap().secs);
+        let mut bytes = keeper.to_portable(now);
+        bytes.truncate(bytes.len() - 8);
+        let frame = b"storm-figures\x01".len();
+        for (index, byte) in wrong {
+            let at = frame + index.index(bytes.len() - frame);
+            bytes[at] = byte;
+        }
+        let step = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        let sum = bytes.iter().fold(0xcbf2_9ce4_8422_2325, step);
+        bytes.extend_from_slice(&sum.to_le_bytes());
+        if let Ok(read) = Keeper::from_portable(now, &bytes) {
+            drop((read.report(now), read.trend(now)));
+            let again = read.to_portable(now);
+            let mut twice = Keeper::from_portable(now, &again).unwrap();
+            prop_assert_eq!(again, twice.to_portable(now));
+            twice.join(now, read.clone());
+            keeper.join(now, read);
+            keeper.tidy(now + Duration::from_secs(86_400));
+            drop((keeper.report(now), twice.report(now)));
         }
     }
 

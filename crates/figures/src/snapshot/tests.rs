@@ -37,35 +37,16 @@ pub(crate) fn bolt(first: u32, executed: &[u64]) -> ExecutorSnapshot {
 }
 
 pub(crate) fn empty_task(task: u32) -> TaskSnapshot {
-    TaskSnapshot {
-        task: TaskId(task),
-        incarnation: 1,
-        streams: Vec::new(),
-        inputs: Vec::new(),
-        tracked: 0,
-        pending: 0,
-        lost: 0,
-        replayed: 0,
-        retained: 0,
-        oldest_retained_ns: 0,
-        metrics: Vec::new(),
-    }
+    TaskSnapshot { incarnation: 1, ..TaskSnapshot::new(TaskId(task)) }
 }
 
 fn executor(component: &str, kind: ComponentKind, tasks: Vec<TaskSnapshot>) -> ExecutorSnapshot {
     let (first, last) = (tasks[0].task, tasks[tasks.len() - 1].task);
     ExecutorSnapshot {
-        component: component.into(),
-        kind,
-        executor: ExecutorId { first, last },
         tasks,
-        queue_latency: Latency::default(),
-        late_acks: 0,
-        dropped: 0,
         window_rows: 100,
         credit_out: 25,
-        uptime: Duration::ZERO,
-        busy: Duration::ZERO,
+        ..ExecutorSnapshot::new(component.into(), kind, ExecutorId { first, last })
     }
 }
 
@@ -78,6 +59,49 @@ fn sums_go_over_components_and_kinds() {
     assert_eq!(snapshot.spouts(|task| task.pending), 8);
     assert_eq!(snapshot.tasks("bolt").map(|task| task.task.0).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(snapshot.complete_latency().count(), 12);
+}
+
+#[test]
+fn what_a_topology_does_not_have_is_left_out() {
+    use storm_model::ComponentSpec;
+    let component = |kind, tasks| ComponentSpec {
+        kind,
+        executors: 1,
+        tasks,
+        tasks_fixed: true,
+        outputs: vec![],
+        inputs: vec![],
+        config: Default::default(),
+    };
+    let mut spec = TopologySpec::default();
+    spec.components.insert("bolt".into(), component(ComponentKind::Bolt, 3));
+    spec.components.insert("spout".into(), component(ComponentKind::Spout, 1));
+    let honest = Snapshot { executors: vec![bolt(1, &[3, 4]), bolt(3, &[5]), spout(4, 20, 12)] };
+    let mut kept = honest.clone();
+    assert!(!kept.keep_known(&spec));
+    assert_eq!(kept, honest);
+    let of = |first, last, e: ExecutorSnapshot| ExecutorSnapshot {
+        executor: ExecutorId { first: TaskId(first), last: TaskId(last) },
+        ..e
+    };
+    let invented = [
+        of(5, 0, bolt(1, &[1])),
+        of(0, 2, bolt(1, &[1])),
+        of(3, u32::MAX, bolt(3, &[1])),
+        bolt(4, &[1]),
+        spout(5, 1, 1),
+        ExecutorSnapshot { component: "nobody".into(), ..bolt(1, &[1]) },
+        ExecutorSnapshot { kind: ComponentKind::Spout, ..bolt(1, &[1]) },
+    ];
+    for executor in invented {
+        let mut kept = honest.clone();
+        kept.executors.push(executor);
+        assert!(kept.keep_known(&spec));
+        assert_eq!(kept, honest);
+    }
+    kept.executors[2].tasks.push(empty_task(3));
+    assert!(kept.keep_known(&spec), "a task of another executor");
+    assert_eq!(kept, honest);
 }
 
 #[test]

@@ -91,6 +91,21 @@ impl Recorder {
         }
     }
 
+    /// Closes the spans that are over. How many trees were pending in them another one has heard, as far as it
+    /// has.
+    pub(crate) fn advance_as(&mut self, now: Time, heard: &Recorder) {
+        let first = self.open;
+        self.advance(now, 0);
+        let (Some(first), Some(open), Some(newest)) = (first, self.open, heard.open) else { return };
+        for (number, point) in (first..open).rev().zip(self.points.iter_mut().rev()) {
+            let at =
+                usize::try_from(newest - number).ok().and_then(|back| heard.points.len().checked_sub(back));
+            if let Some(theirs) = at.and_then(|at| heard.points.get(at)) {
+                point.pending = theirs.pending;
+            }
+        }
+    }
+
     fn close(&mut self) {
         let latency = std::mem::take(&mut self.latency);
         let mut point = std::mem::take(&mut self.point);

@@ -353,6 +353,10 @@ fn a_component_can_be_sampled_or_left_out_and_the_end_is_for_all() {
     assert_eq!(fixture.state.find("words").unwrap().record().tuning.version, 4);
     let again = fixture.decide(set_debug("count", false, 0.0)).unwrap();
     assert_eq!((again.answer.notes, again.changes.len()), (vec!["it is off already".to_owned()], 1));
+    // All are all, but those with a share of their own keep it.
+    let (fixture, _) = after(fixture, set_debug("words", true, 70.0));
+    let (fixture, options) = after(fixture, set_debug("", true, 10.0));
+    assert_eq!(options, ":true:10 words:true:70");
     let (fixture, options) = after(fixture, set_debug("", false, 0.0));
     assert_eq!(options, "");
 

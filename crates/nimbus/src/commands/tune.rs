@@ -82,6 +82,10 @@ pub(super) fn debug(state: &State, request: &v1::DebugRequest) -> Result<Decisio
     let sampling = &mut record.tuning.sampling;
     let before = sampling.clone();
     if request.enable {
+        if component == ALL_COMPONENTS {
+            // Whoever asks for all means those, too, that were left out of what was asked for before.
+            sampling.retain(|_, own| own.is_on);
+        }
         sampling.insert(component.clone(), Sampling { is_on: true, percent });
     } else if component == ALL_COMPONENTS {
         // Whoever ends it wants it to be over.

@@ -191,6 +191,33 @@ fn a_kill_ends_early_and_leaves_a_tombstone() {
 }
 
 #[test]
+fn who_follows_an_older_state_is_not_quiet() {
+    let mut world = World::new(&[("a", 2)]);
+    let id = world.submit("w", 1);
+    let mut record = world.state.topologies[&id].record().clone();
+    record.status = Status::Killed;
+    record.status_version = 6;
+    record.pending = pending(&world, PendingKind::Kill, 600);
+    world.put(record);
+    let tell = |world: &mut World, state_version| {
+        for _ in 0..4 {
+            world.now = world.now + Duration::from_millis(500);
+            let asked = world.state.rounds("a").into_iter();
+            world.rounds.extend(asked.map(|asked| (asked.topology_id, asked.round)));
+            let mut report = world.report("a");
+            for look in report.workers.iter_mut().filter_map(|worker| worker.quiet_look.as_mut()) {
+                look.state_version = state_version;
+            }
+            let wall_ms = world.wall_ms();
+            world.state.supervisor_reported(world.now, wall_ms, report);
+        }
+        world.state.topologies[&id].is_quiet()
+    };
+    assert!(!tell(&mut world, 4), "it was to drain before, and has not heard that it may emit since");
+    assert!(tell(&mut world, 6));
+}
+
+#[test]
 fn a_new_leader_goes_on_where_the_old_one_was() {
     let mut world = World::new(&[("a", 4)]);
     let id = world.submit("w", 1);
@@ -490,32 +517,19 @@ fn late_reports_and_those_of_former_lives_do_not_count() {
 
 /// What a life reports of task 3, which has emitted so many.
 fn figures(emitted: u64) -> Vec<u8> {
-    use storm_figures::{ExecutorSnapshot, Latency, StreamCount, TaskSnapshot};
+    use storm_figures::{ExecutorSnapshot, StreamCount, TaskSnapshot};
     let task = TaskSnapshot {
-        task: TaskId(3),
-        incarnation: 0,
         streams: vec![StreamCount { emitted, ..StreamCount::new("default".into()) }],
-        inputs: vec![],
-        tracked: 0,
-        pending: 0,
-        lost: 0,
-        replayed: 0,
-        retained: 0,
-        oldest_retained_ns: 0,
-        metrics: vec![],
+        ..TaskSnapshot::new(TaskId(3))
     };
     let executor = ExecutorSnapshot {
-        component: "words".into(),
-        kind: storm_model::ComponentKind::Spout,
-        executor: storm_model::ExecutorId { first: TaskId(3), last: TaskId(4) },
         tasks: vec![task],
-        queue_latency: Latency::default(),
-        late_acks: 0,
-        dropped: 0,
-        window_rows: 0,
-        credit_out: 0,
         uptime: Duration::from_secs(9),
-        busy: Duration::ZERO,
+        ..ExecutorSnapshot::new(
+            "words".into(),
+            storm_model::ComponentKind::Spout,
+            storm_model::ExecutorId { first: TaskId(3), last: TaskId(4) },
+        )
     };
     serde_json::to_vec(&Snapshot { executors: vec![executor] }).unwrap()
 }
@@ -553,6 +567,87 @@ fn what_a_worker_says_last_counts_and_what_is_late_does_not() {
     assert_eq!(tell(&mut world, 2, 0, 90, 4), 105, "overtaken by the next");
     assert_eq!(tell(&mut world, 99, 0, 1, 4), 105, "nobody has this number");
     assert_eq!(tell(&mut world, 2, 0, 200, 6), 106);
+}
+
+#[test]
+fn what_a_topology_does_not_have_is_not_taken() {
+    let mut world = World::new(&[("a", 2)]);
+    let id = world.submit("w", 1);
+    let slot = world.assignment(&id).workers[0].slot.clone();
+    let report = |slot: WorkerSlot, figures: Vec<u8>, uptime_ms| v1::WorkerReport {
+        topology_id: id.to_string(),
+        slot: Some((&slot).into()),
+        incarnation: Some(v1::Incarnation { number: 1, restarts: 0 }),
+        uptime_ms,
+        moved: 3,
+        figures: figures.into(),
+        ..v1::WorkerReport::default()
+    };
+    let emitted = |world: &World| {
+        let report = world.state.topologies[&id].keeper.report(world.now);
+        let words =
+            report.component("words").map(|words| words.figures[storm_figures::Window::AllTime].emitted);
+        (
+            words.unwrap_or(0),
+            report.components.iter().map(|component| component.executors.len()).sum::<usize>(),
+        )
+    };
+    for n in 0..100 {
+        let nowhere = WorkerSlot { supervisor: format!("made-up-{n}").into(), port: 6700 };
+        world.state.worker_reported(world.now, report(nowhere, figures(40), 100));
+    }
+    assert_eq!((emitted(&world), world.state.topologies[&id].moved()), ((0, 0), 0));
+    world.state.worker_reported(world.now, report(slot.clone(), figures(40), 100));
+    assert_eq!((emitted(&world), world.state.topologies[&id].moved()), ((40, 1), 3));
+    // An executor that would have four thousand million tasks, one that is cut beyond its component.
+    let text = String::from_utf8(figures(90)).unwrap();
+    for (first, last) in [(5, 0), (3, 1_000), (0, 4)] {
+        let bad = text.replace(r#""first":3,"last":4"#, &format!(r#""first":{first},"last":{last}"#));
+        assert_ne!(bad, text);
+        world.state.worker_reported(world.now, report(slot.clone(), bad.into(), 200));
+        assert_eq!(emitted(&world), (40, 1));
+    }
+    // Of a worker whose assignment cannot be read its supervisor tells.
+    world.state.topologies.get_mut(&id).unwrap().homes.clear();
+    let mut told = world.report("a");
+    told.workers = vec![report(slot, figures(50), 300)];
+    let wall_ms = world.wall_ms();
+    world.state.supervisor_reported(world.now, wall_ms, told);
+    assert_eq!(emitted(&world), (50, 1));
+}
+
+#[test]
+fn figures_of_a_topology_that_cannot_be_read_yet_are_asked_for_again() {
+    let mut world = World::new(&[("a", 2)]);
+    let (one, two) = (world.submit("one", 1), world.submit("two", 1));
+    let (topologies, assignments) = world.read();
+    let mut some = topologies.clone();
+    some.remove(&two);
+    world.state = State::new(Liveness::new(WINDOW));
+    let wall_ms = world.wall_ms();
+    let load = |world: &mut World, topologies| {
+        let tombstones = ["three".into()].into();
+        world.state.load(world.now, wall_ms, topologies, assignments.clone(), tombstones);
+    };
+    load(&mut world, some.clone());
+    let mut kept = Keeper::default();
+    kept.observe(world.now, &serde_json::from_slice(&figures(40)).unwrap());
+    let tell = |world: &mut World| {
+        for id in [one.clone(), two.clone(), "three".into()] {
+            world.state.figures_kept(world.now, &"a".into(), id, kept.clone());
+        }
+        world.state.all_figures_kept("a".into());
+        assert!(!world.state.wants_figures("a"), "not again and again");
+    };
+    tell(&mut world);
+    load(&mut world, some);
+    assert!(!world.state.wants_figures("a"));
+    load(&mut world, topologies);
+    assert!(world.state.wants_figures("a"));
+    tell(&mut world);
+    let report = world.state.topologies[&two].keeper.report(world.now);
+    assert_eq!(report.component("words").unwrap().figures[storm_figures::Window::AllTime].emitted, 40);
+    assert!(world.state.missed.is_empty());
 }
 
 #[test]

@@ -382,7 +382,7 @@ impl Kept {
 }
 
 fn look(round: &u64) -> v1::QuietLook {
-    v1::QuietLook { round: *round, rows_sent: 5, rows_received: 5 }
+    v1::QuietLook { round: *round, rows_sent: 5, rows_received: 5, ..v1::QuietLook::default() }
 }
 
 /// A spout `words` with 2 executors of 4 tasks, and a bolt `count` with 2 of 2.

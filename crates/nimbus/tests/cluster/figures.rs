@@ -20,30 +20,20 @@ fn figures(emitted: u64, uptime: u64) -> Vec<u8> {
     let stream =
         StreamCount { emitted, edges, acked, complete_latency, ..StreamCount::new("default".into()) };
     let task = TaskSnapshot {
-        task: TaskId(3),
-        incarnation: 0,
         streams: vec![stream],
-        inputs: vec![],
         tracked: emitted,
         pending: emitted - acked,
-        lost: 0,
-        replayed: 0,
-        retained: 0,
-        oldest_retained_ns: 0,
-        metrics: vec![],
+        ..TaskSnapshot::new(TaskId(3))
     };
     let executor = ExecutorSnapshot {
-        component: "words".into(),
-        kind: ComponentKind::Spout,
-        executor: ExecutorId { first: TaskId(3), last: TaskId(4) },
         tasks: vec![task],
-        queue_latency: Latency::default(),
-        late_acks: 0,
-        dropped: 0,
-        window_rows: 0,
-        credit_out: 0,
         uptime: Duration::from_secs(uptime),
         busy: Duration::from_secs(uptime) / 4,
+        ..ExecutorSnapshot::new(
+            "words".into(),
+            ComponentKind::Spout,
+            ExecutorId { first: TaskId(3), last: TaskId(4) },
+        )
     };
     serde_json::to_vec(&Snapshot { executors: vec![executor] }).unwrap()
 }

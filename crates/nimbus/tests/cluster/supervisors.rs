@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::common::*;
 use futures_util::Stream;
-use storm_figures::{ExecutorSnapshot, Latency, Snapshot, StreamCount, TaskSnapshot};
+use storm_figures::{ExecutorSnapshot, Snapshot, StreamCount, TaskSnapshot};
 use storm_model::{ComponentKind, ExecutorId, TaskId};
 use storm_rpc::nimbus_client::command_id;
 use storm_rpc::v1::supervisor_server;
@@ -127,31 +127,16 @@ async fn a_lost_binary_comes_back_from_a_supervisor() {
 
 fn figures() -> Vec<u8> {
     let stream = StreamCount { emitted: 40, acked: 30, failed: 2, ..StreamCount::new("default".into()) };
-    let task = TaskSnapshot {
-        task: TaskId(3),
-        incarnation: 0,
-        streams: vec![stream],
-        inputs: vec![],
-        tracked: 40,
-        pending: 8,
-        lost: 0,
-        replayed: 0,
-        retained: 0,
-        oldest_retained_ns: 0,
-        metrics: vec![],
-    };
+    let task =
+        TaskSnapshot { streams: vec![stream], tracked: 40, pending: 8, ..TaskSnapshot::new(TaskId(3)) };
     let executor = ExecutorSnapshot {
-        component: "words".into(),
-        kind: ComponentKind::Spout,
-        executor: ExecutorId { first: TaskId(3), last: TaskId(4) },
         tasks: vec![task],
-        queue_latency: Latency::default(),
-        late_acks: 0,
-        dropped: 0,
-        window_rows: 0,
-        credit_out: 0,
         uptime: Duration::from_secs(9),
-        busy: Duration::ZERO,
+        ..ExecutorSnapshot::new(
+            "words".into(),
+            ComponentKind::Spout,
+            ExecutorId { first: TaskId(3), last: TaskId(4) },
+        )
     };
     serde_json::to_vec(&Snapshot { executors: vec![executor] }).unwrap()
 }

@@ -124,34 +124,20 @@ mod tests {
 
     fn executor(component: &str, first: u32, last: u32, of: impl Fn(&mut TaskSnapshot)) -> ExecutorSnapshot {
         let task = |task| {
-            let mut snapshot = TaskSnapshot {
-                task: TaskId(task),
-                incarnation: 1,
-                streams: vec![],
-                inputs: vec![],
-                tracked: 0,
-                pending: 0,
-                lost: 0,
-                replayed: 0,
-                retained: 0,
-                oldest_retained_ns: 0,
-                metrics: vec![],
-            };
+            let mut snapshot = TaskSnapshot { incarnation: 1, ..TaskSnapshot::new(TaskId(task)) };
             of(&mut snapshot);
             snapshot
         };
         ExecutorSnapshot {
-            component: component.into(),
-            kind: if component == "lines" { ComponentKind::Spout } else { ComponentKind::Bolt },
-            executor: ExecutorId { first: TaskId(first), last: TaskId(last) },
             tasks: (first..=last).map(task).collect(),
-            queue_latency: Latency::default(),
-            late_acks: 0,
-            dropped: 0,
             window_rows: 100,
             credit_out: 25,
             uptime: Duration::from_secs(10),
-            busy: Duration::ZERO,
+            ..ExecutorSnapshot::new(
+                component.into(),
+                if component == "lines" { ComponentKind::Spout } else { ComponentKind::Bolt },
+                ExecutorId { first: TaskId(first), last: TaskId(last) },
+            )
         }
     }
 

@@ -1,14 +1,20 @@
 //! A worker's line: what it is told, in order, and what it was told already.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use storm_model::Status;
+use storm_model::{AssignedExecutor, Status};
 use storm_rpc::v1::worker_order::{Order, Stop};
 use storm_rpc::v1::{TopologyState, WorkerOrder};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::assignments::Topology;
 use crate::slot::Life;
+
+/// A look that was asked for and not answered is asked for again after so long: the worker may have heard another
+/// question since, by another way.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A worker's line, for orders.
 pub(crate) struct Line {
@@ -20,11 +26,16 @@ pub(crate) struct Line {
     _open: oneshot::Sender<()>,
     /// It was the worker of the slot when it attached: what it says last counts, also after its end.
     pub(super) is_ours: bool,
+    /// What it was given then.
+    pub(super) executors: Arc<[AssignedExecutor]>,
     told_version: Option<u64>,
     told_state: Option<(Status, u64)>,
     /// The version of what was changed that it was told last; 0: nothing.
     told_tuning: u64,
-    asked_round: Option<u64>,
+    /// The look that it was asked for last, and when.
+    asked: Option<(u64, Instant)>,
+    /// The one that it told of last.
+    answered_round: Option<u64>,
 }
 
 impl Line {
@@ -42,10 +53,12 @@ impl Line {
             orders,
             _open: open,
             is_ours: false,
+            executors: [].into(),
             told_version: None,
             told_state: None,
             told_tuning: 0,
-            asked_round: None,
+            asked: None,
+            answered_round: None,
         }
     }
 
@@ -63,13 +76,22 @@ impl Line {
         self.order(Order::Stop(Stop { within_secs, reason: reason.to_owned() }))
     }
 
-    /// Asks for a look, unless it was asked for this one. Whether that was possible.
-    pub(super) fn ask(&mut self, round: u64) -> bool {
-        if self.asked_round == Some(round) {
+    /// Asks for a look, unless it was asked for this one and has answered or still has time. Whether that was
+    /// possible.
+    pub(super) fn ask(&mut self, now: Instant, round: u64) -> bool {
+        if let Some((asked, at)) = self.asked
+            && asked == round
+            && (self.answered_round == Some(round) || now.saturating_duration_since(at) < ASK_AGAIN)
+        {
             return true;
         }
-        self.asked_round = Some(round);
+        self.asked = Some((round, now));
         self.order(Order::Look(round))
+    }
+
+    /// Takes note of the look that it told of last.
+    pub(super) fn answered(&mut self, round: Option<u64>) {
+        self.answered_round = round;
     }
 
     /// Tells what it was not told: the assignment first, then what was changed, so that a worker that starts
@@ -111,12 +133,41 @@ mod tests {
 
     use super::*;
 
+    type Told = mpsc::Receiver<Result<WorkerOrder, tonic::Status>>;
+
+    fn line() -> (Line, Told, oneshot::Receiver<()>) {
+        let (orders, told) = mpsc::channel(8);
+        let (open, closed) = oneshot::channel();
+        let life = Life { topology: "words".into(), incarnation: Incarnation { number: 1, restarts: 0 } };
+        (Line::new(1, life, 6700, orders, open), told, closed)
+    }
+
+    #[test]
+    fn a_look_that_is_not_answered_is_asked_for_again() {
+        let (mut line, mut told, _closed) = line();
+        let start = Instant::now();
+        let mut asked = |line: &mut Line, millis, round| {
+            assert!(line.ask(start + Duration::from_millis(millis), round));
+            told.try_recv().ok().map(|order| order.unwrap().order.unwrap())
+        };
+        assert_eq!(asked(&mut line, 0, 7), Some(Order::Look(7)));
+        assert_eq!(asked(&mut line, 900, 7), None);
+        line.answered(Some(7));
+        assert_eq!(asked(&mut line, 5000, 7), None);
+        assert_eq!(asked(&mut line, 5100, 8), Some(Order::Look(8)));
+        // It has heard of the former one again meanwhile.
+        assert_eq!(asked(&mut line, 6000, 8), None);
+        assert_eq!(asked(&mut line, 6100, 8), Some(Order::Look(8)));
+        assert_eq!(asked(&mut line, 6200, 8), None);
+        line.answered(Some(8));
+        // Under another assignment it has to look again.
+        line.answered(None);
+        assert_eq!(asked(&mut line, 7100, 8), Some(Order::Look(8)));
+    }
+
     #[test]
     fn a_state_is_told_with_its_version() {
-        let (orders, mut told) = mpsc::channel(8);
-        let (open, _closed) = oneshot::channel();
-        let life = Life { topology: "words".into(), incarnation: Incarnation { number: 1, restarts: 0 } };
-        let mut line = Line::new(1, life, 6700, orders, open);
+        let (mut line, mut told, _closed) = line();
         let mut topology = Topology {
             id: "words".into(),
             name: "words".to_owned(),

@@ -4,7 +4,7 @@
 use std::process::exit;
 use std::time::Duration;
 
-use storm_figures::{ExecutorSnapshot, Latency, Snapshot, StreamCount, TaskSnapshot};
+use storm_figures::{ExecutorSnapshot, Snapshot, StreamCount, TaskSnapshot};
 use storm_model::{Assignment, ComponentKind, ExecutorId, TaskId, TopologyId, WorkerSlot};
 use storm_rpc::client::{self, Token};
 use storm_rpc::launch::{MODE_VARIABLE, WORKER_FILE_VARIABLE, WorkerFile};
@@ -44,31 +44,15 @@ fn a_worker_process() {
 /// Of a spout that has emitted ten.
 fn figures() -> Vec<u8> {
     let stream = StreamCount { emitted: 10, ..StreamCount::new("default".into()) };
-    let task = TaskSnapshot {
-        task: TaskId(1),
-        incarnation: 0,
-        streams: vec![stream],
-        inputs: vec![],
-        tracked: 0,
-        pending: 0,
-        lost: 0,
-        replayed: 0,
-        retained: 0,
-        oldest_retained_ns: 0,
-        metrics: vec![],
-    };
+    let task = TaskSnapshot { streams: vec![stream], ..TaskSnapshot::new(TaskId(1)) };
     let executor = ExecutorSnapshot {
-        component: "words".into(),
-        kind: ComponentKind::Spout,
-        executor: ExecutorId { first: TaskId(1), last: TaskId(1) },
         tasks: vec![task],
-        queue_latency: Latency::default(),
-        late_acks: 0,
-        dropped: 0,
-        window_rows: 0,
-        credit_out: 0,
         uptime: Duration::from_secs(1),
-        busy: Duration::ZERO,
+        ..ExecutorSnapshot::new(
+            "split".into(),
+            ComponentKind::Spout,
+            ExecutorId { first: TaskId(1), last: TaskId(2) },
+        )
     };
     serde_json::to_vec(&Snapshot { executors: vec![executor] }).unwrap()
 }

@@ -1,6 +1,8 @@
 //! The graph of a topology: components as boxes, streams as arrows, from left to right.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use storm_model::ComponentKind;
 
@@ -14,6 +16,11 @@ const NAME_LETTER: f64 = 7.4;
 /// Letters of a label beyond which it is cut.
 const LABEL_MAX: usize = 24;
 const NAME_MAX: usize = 26;
+/// Nodes beyond which a graph is drawn plainly: the library goes as deep into its stack as a graph is long,
+/// and takes seconds for what nobody overlooks.
+const NODES_MAX: usize = 200;
+/// Layouts that are kept at most; then all are let go of.
+const LAYOUTS: usize = 256;
 
 /// What is drawn.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +92,7 @@ pub(crate) fn draw(graph: &Graph) -> Html {
     }
     let sizes: Vec<Point> = graph.nodes.iter().map(|node| (width(node), NODE_HEIGHT)).collect();
     let edges: Vec<_> = graph.edges.iter().map(|edge| (edge.from, edge.to, label_size(edge))).collect();
-    let layout = layout(&sizes, &edges);
+    let layout = KEPT.get(&sizes, &edges);
     svg.put(format_args!(
         r#"<svg class="graph" viewBox="0 0 {:.0} {:.0}" style="--w:{:.0}px" role="img" aria-label="graph of the topology">"#,
         layout.width, layout.height, layout.width
@@ -221,6 +228,39 @@ fn curve(points: &[Point]) -> String {
         }
     }
     path
+}
+
+/// The layouts of the graphs that were drawn. They depend on the specification of a topology alone, and
+/// its pages are drawn every two seconds.
+static KEPT: LazyLock<Layouts> = LazyLock::new(Layouts::default);
+
+/// Layouts by what they were made of: sizes of nodes, then ends and sizes of edges.
+#[derive(Default)]
+struct Layouts(Mutex<HashMap<Vec<u64>, Arc<Layout>>>);
+
+impl Layouts {
+    fn get(&self, nodes: &[Point], edges: &[(usize, usize, Point)]) -> Arc<Layout> {
+        if nodes.len() > NODES_MAX {
+            return Arc::new(in_rows(nodes, edges));
+        }
+        let size = |(width, height): &Point| [width.to_bits(), height.to_bits()];
+        let mut key = vec![nodes.len() as u64];
+        key.extend(nodes.iter().flat_map(size));
+        for (from, to, label) in edges {
+            key.extend([*from as u64, *to as u64]);
+            key.extend(size(label));
+        }
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        known.unwrap_or_else(|| {
+            let made = Arc::new(layout(nodes, edges));
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() >= LAYOUTS {
+                kept.clear();
+            }
+            kept.insert(key, Arc::clone(&made));
+            made
+        })
+    }
 }
 
 /// Where nodes and edges of these sizes stand. The one place that knows the library which does it.
@@ -379,6 +419,29 @@ mod tests {
         let layout = in_rows(&[(188.0, 64.0); 6], &[(0, 5, (60.0, 27.0))]);
         assert_eq!((layout.nodes.len(), layout.edges.len()), (6, 1));
         assert!(layout.nodes.iter().all(|(x, y)| *x < layout.width && *y < layout.height));
+    }
+
+    #[test]
+    fn a_graph_is_laid_out_once_and_not_all_are_kept() {
+        let layouts = Layouts::default();
+        let edges = [(0, 1, (60.0, 27.0))];
+        let first = layouts.get(&[(188.0, 64.0); 2], &edges);
+        assert!(Arc::ptr_eq(&first, &layouts.get(&[(188.0, 64.0); 2], &edges)));
+        for other in [layouts.get(&[(188.0, 64.0); 3], &edges), layouts.get(&[(188.0, 64.0); 2], &[])] {
+            assert!(!Arc::ptr_eq(&first, &other));
+        }
+        for width in 0..LAYOUTS {
+            layouts.get(&[(200.0 + width as f64, 64.0)], &[]);
+        }
+        assert!(layouts.0.lock().unwrap().len() <= LAYOUTS);
+        assert!(!Arc::ptr_eq(&first, &layouts.get(&[(188.0, 64.0); 2], &edges)));
+    }
+
+    #[test]
+    fn a_graph_that_is_too_long_for_the_stack_is_drawn_plainly() {
+        let chain: Vec<_> = (1..5_000).map(|i| (i - 1, i)).collect();
+        let drawn = draw(&graph(5_000, &chain));
+        assert_eq!(drawn.as_str().matches("<a href=").count(), 5_000);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use storm_rpc::v1;
 
 use crate::draw::colour::of_topology;
+use crate::pages::supervisor::{Hosts, Name};
 use crate::pages::{parts, text};
 
 /// A supervisor with its slots.
@@ -12,8 +13,8 @@ use crate::pages::{parts, text};
 pub(crate) struct Row {
     /// Its id.
     pub(crate) id: String,
-    /// Its machine.
-    pub(crate) host: String,
+    /// Its machine, and which one of it.
+    pub(crate) name: Name,
     /// Nobody has heard of it.
     pub(crate) is_silent: bool,
     /// Why it gets no work; empty when it does.
@@ -45,13 +46,15 @@ pub(crate) struct Cell {
 
 /// The rows of a cluster, in order of their hosts.
 pub(crate) fn rows(cluster: &v1::ClusterSummary) -> Vec<Row> {
-    let mut rows: Vec<Row> = cluster.supervisors.iter().map(row).collect();
-    rows.sort_by(|a, b| natural(&a.host).cmp(&natural(&b.host)).then_with(|| a.id.cmp(&b.id)));
+    let hosts = Hosts::new(cluster);
+    let mut rows: Vec<Row> = cluster.supervisors.iter().map(|supervisor| row(supervisor, &hosts)).collect();
+    let place = |row: &Row| (natural(&row.name.host), natural(&row.name.rest));
+    rows.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.id.cmp(&b.id)));
     rows
 }
 
 /// The row of a supervisor.
-pub(crate) fn row(supervisor: &v1::SupervisorSummary) -> Row {
+pub(crate) fn row(supervisor: &v1::SupervisorSummary, hosts: &Hosts<'_>) -> Row {
     let held: BTreeMap<u32, &v1::SlotSummary> =
         supervisor.held.iter().map(|slot| (slot.port, slot)).collect();
     let mut ports: Vec<u32> = supervisor.slots.iter().copied().chain(held.keys().copied()).collect();
@@ -63,7 +66,7 @@ pub(crate) fn row(supervisor: &v1::SupervisorSummary) -> Row {
         .map(|port| held.get(&port).map_or_else(|| free(host, port), |slot| cell(host, slot)));
     Row {
         id: supervisor.id.clone(),
-        host: host.clone(),
+        name: hosts.name(supervisor),
         is_silent: supervisor.is_silent,
         unhealthy: supervisor.unhealthy.clone(),
         used: held.len(),
@@ -94,7 +97,7 @@ fn cell(host: &str, slot: &v1::SlotSummary) -> Cell {
     const SHOWN: usize = 10;
     if components.len() > SHOWN {
         let more = components.split_off(SHOWN).len();
-        components.push(format!("and {more} components more"));
+        components.push(format!("and {} more", text::counted(more as u64, "component", "components")));
     }
     let title = format!(
         "{}  {host}:{}\n{state}, pid {}, up {}, {}\nbusy {} of the time\n{}",
@@ -165,12 +168,24 @@ mod tests {
             held: vec![slot(6701, 0.5), slot(6800, f64::NAN)],
             ..Default::default()
         };
-        let row = row(&supervisor);
+        let row = row(&supervisor, &Hosts::new(&v1::ClusterSummary::default()));
         let ports: Vec<_> = row.cells.iter().map(|cell| (cell.port, cell.label.as_str())).collect();
         // One that a slot's supervisor no longer offers is shown until it is empty.
         assert_eq!(ports, [(6700, ""), (6701, "3"), (6702, ""), (6800, "3")]);
         assert!(row.cells[1].style.ends_with("--load:50%") && row.cells[1].title.contains("2 × split"));
         assert_eq!(row.used, 2);
+    }
+
+    #[test]
+    fn two_on_one_host_are_told_apart() {
+        let supervisor =
+            |rpc_port| v1::SupervisorSummary { host: "h".to_owned(), rpc_port, ..Default::default() };
+        let cluster = v1::ClusterSummary {
+            supervisors: vec![supervisor(10_000), supervisor(6_628)],
+            ..Default::default()
+        };
+        let names: Vec<_> = rows(&cluster).iter().map(|row| row.name.to_string()).collect();
+        assert_eq!(names, ["h:6628", "h:10000"]);
     }
 
     #[test]

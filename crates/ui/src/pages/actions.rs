@@ -18,6 +18,10 @@ use crate::view::TopologyView;
 
 /// Answers that are kept for whoever sees the next page; older ones are forgotten.
 const NOTICES: usize = 200;
+/// For how long a logger has another level where nobody says so: who forgets it does not fill a disk.
+const LEVEL_SECS: u32 = 600;
+/// Levels of loggers; the empty one is that which it had in the beginning.
+const LEVELS: [&str; 7] = ["", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "OFF"];
 /// Moves that are told one by one.
 const MOVES: usize = 100;
 
@@ -53,8 +57,12 @@ impl Form {
         Form(fields)
     }
 
+    fn find(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.trim())
+    }
+
     fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.trim())
+        self.find(name).unwrap_or_default()
     }
 
     /// A number; none where the field is empty.
@@ -151,7 +159,12 @@ struct Confirm<'a> {
     wait: String,
     workers: String,
     executors: Vec<Executors>,
-    levels: Vec<(String, String)>,
+    levels: Vec<topology::Level>,
+    /// What is filled in about a logger: its name, and for how long it has another level.
+    logger: String,
+    timeout: String,
+    /// Each level, whether it is to be set, and whether it is to come after it.
+    choices: Vec<(&'static str, bool, bool)>,
     components: Vec<String>,
     component: &'a str,
     sampled: Vec<String>,
@@ -247,12 +260,14 @@ fn confirm(
         wait: or("wait_secs", message_timeout(view).to_string()),
         workers: or("workers", summary.workers_requested.to_string()),
         executors: executors.collect(),
-        levels: view
-            .status
-            .log_levels
-            .iter()
-            .map(|level| (level.logger.clone(), level.level.clone()))
-            .collect(),
+        levels: topology::levels(view),
+        logger: or("logger", "ROOT".to_owned()),
+        timeout: or("timeout_secs", LEVEL_SECS.to_string()),
+        choices: LEVELS
+            .map(|known| {
+                (known, known == form.find("level").unwrap_or("INFO"), known == form.get("reset_level"))
+            })
+            .into(),
         components: view.spec.components.keys().map(ToString::to_string).collect(),
         component: form.get("component"),
         sampled: view
@@ -330,16 +345,26 @@ fn told(action: Action, view: &TopologyView, form: &Form, reply: &v1::RebalanceR
     let mut told = match action {
         Action::Activate => format!("{name} is activated."),
         Action::Deactivate => format!("{name} is deactivated."),
-        Action::Kill => format!("{name} is killed: it ends within {} s.", form.get("wait_secs")),
+        Action::Kill => {
+            let wait = match form.get("wait_secs") {
+                "" => message_timeout(view).to_string(),
+                secs => secs.to_owned(),
+            };
+            format!("{name} is killed: it ends within {wait} s.")
+        }
         Action::Rebalance if reply.moves.is_empty() => format!("{name} is rebalanced."),
         Action::Rebalance => {
             format!(
-                "{name} is rebalanced: {} move.",
-                text::counted(reply.moves.len() as u64, "executor", "executors")
+                "{name} is rebalanced: {}.",
+                text::counted(reply.moves.len() as u64, "executor moves", "executors move")
             )
         }
         Action::LogLevels => {
-            format!("{name} logs {} at {}.", form.get("logger"), or_as_it_was(form.get("level")))
+            let then = match form.get("reset_level") {
+                "" => String::new(),
+                level => format!(", and then at {level}"),
+            };
+            format!("{name} logs {} at {}{then}.", form.get("logger"), or_as_it_was(form.get("level")))
         }
         Action::Debug => format!("The sampling of {name} is set."),
         Action::Restart => format!("Worker {}:{} is restarted.", form.get("host"), form.get("port")),
@@ -412,20 +437,24 @@ fn restart(
 }
 
 fn log_level(form: &Form, command_id: String, name: String) -> Result<v1::LogLevelsRequest, CallError> {
-    const LEVELS: [&str; 7] = ["", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "OFF"];
-    let (logger, level) = (form.get("logger"), form.get("level"));
+    let (logger, level, reset_level) = (form.get("logger"), form.get("level"), form.get("reset_level"));
     if logger.is_empty() {
         return Err(CallError::usage("a logger is missing: ROOT, a crate or a module"));
     }
-    if !LEVELS.contains(&level) {
-        return Err(CallError::usage(format!(
-            "'{level}' is no level: one of TRACE, DEBUG, INFO, WARN, ERROR, OFF"
-        )));
+    if let Some(unknown) = [level, reset_level].iter().find(|level| !LEVELS.contains(level)) {
+        let known = LEVELS[1..].join(", ");
+        return Err(CallError::usage(format!("'{unknown}' is no level: one of {known}")));
+    }
+    let timeout_secs = form.number("timeout_secs")?.unwrap_or(0);
+    if timeout_secs == 0 && !reset_level.is_empty() {
+        let message = format!("{logger} never gets the level {reset_level}: its time does not end");
+        return Err(CallError::usage(message).advise("say for how many seconds it has the other level"));
     }
     let level = v1::LogLevel {
         logger: logger.to_owned(),
         level: level.to_owned(),
-        timeout_secs: form.number("timeout_secs")?.unwrap_or(0),
+        timeout_secs,
+        reset_level: reset_level.to_owned(),
         ..Default::default()
     };
     Ok(v1::LogLevelsRequest { command_id, name, levels: vec![level] })
@@ -470,5 +499,13 @@ mod tests {
         assert!(
             log_level(&form(&[("logger", "ROOT"), ("level", "WARN")]), String::new(), String::new()).is_ok()
         );
+        let with_reset = |reset, secs| {
+            let fields =
+                [("logger", "ROOT"), ("level", "DEBUG"), ("reset_level", reset), ("timeout_secs", secs)];
+            log_level(&form(&fields), String::new(), String::new())
+        };
+        assert_eq!(with_reset("WARN", "60").unwrap().levels[0].reset_level, "WARN");
+        assert!(with_reset("LOUD", "60").is_err());
+        assert!(with_reset("WARN", "0").unwrap_err().message.contains("its time does not end"));
     }
 }

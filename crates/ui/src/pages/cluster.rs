@@ -90,6 +90,7 @@ pub(super) async fn page(app: &App, ask: &Ask) -> Result<Page, Trouble> {
         }
     }
     let rows = slots::rows(&view.cluster);
+    let hosts = supervisor::Hosts::new(&view.cluster);
     let page = Cluster {
         root: &ask.root,
         id: &view.cluster.cluster_id,
@@ -101,7 +102,7 @@ pub(super) async fn page(app: &App, ask: &Ask) -> Result<Page, Trouble> {
         topologies: view.topologies.iter().map(topology).collect(),
         unplaced,
         nimbuses: nimbuses(&view.cluster),
-        supervisors: view.cluster.supervisors.iter().map(supervisor::summary).collect(),
+        supervisors: view.cluster.supervisors.iter().map(|one| supervisor::summary(one, &hosts)).collect(),
     };
     Ok(Page::live("Cluster", &page))
 }
@@ -158,8 +159,9 @@ pub(super) fn topology(summary: &v1::TopologySummary) -> Topology {
         workers: Num {
             text: format!("{}/{}", summary.workers_total, summary.workers_requested),
             title: format!(
-                "{} workers run, {} are wished for",
-                summary.workers_total, summary.workers_requested
+                "{}, {} wished for",
+                text::counted(summary.workers_total.into(), "worker runs", "workers run"),
+                summary.workers_requested
             ),
             sort,
             is_bad: summary.workers_total < summary.workers_requested,
@@ -169,7 +171,10 @@ pub(super) fn topology(summary: &v1::TopologySummary) -> Topology {
         rate: Num::rate(rate(summary)),
         spark: sparkline::small(
             &recent.rates,
-            &format!("tuples emitted by spouts, last {minutes:.0} minutes"),
+            &format!(
+                "tuples emitted by spouts, last {}",
+                text::counted(minutes.round() as u64, "minute", "minutes")
+            ),
         ),
         p50: Num::millis(recent.latency_p50_ms),
         p99: Num::millis(recent.latency_p99_ms),
@@ -200,7 +205,9 @@ fn tiles(view: &ClusterView) -> Vec<Tile> {
     let active = topologies.iter().filter(|topology| topology.status() == v1::TopologyState::Active).count();
     let silent = cluster.supervisors.iter().filter(|supervisor| supervisor.is_silent).count();
     let unhealthy = cluster.supervisors.iter().filter(|s| !s.is_silent && !s.unhealthy.is_empty()).count();
-    let (slots, used) = cluster.supervisors.iter().fold((0, 0), |(slots, used), supervisor| {
+    // Nobody can place anything on one that is silent.
+    let heard = cluster.supervisors.iter().filter(|supervisor| !supervisor.is_silent);
+    let (slots, used) = heard.fold((0, 0), |(slots, used), supervisor| {
         (slots + supervisor.slots.len(), used + supervisor.held.len().max(supervisor.used_slots.len()))
     });
     let executors = sum(|topology| topology.executors_total.into());

@@ -11,6 +11,7 @@ use crate::pages::components::{self, Failure, mean, per_sec, quantile};
 use crate::pages::parts::{self, Num};
 use crate::pages::topology::{self, Choice, Head};
 use crate::pages::{Ask, Page, Trouble, supervisor, text};
+use crate::rest::topology::parallelism;
 use crate::view::{ClusterView, TopologyView};
 
 /// Rows that a table shows at first; more on demand.
@@ -161,9 +162,9 @@ pub(super) async fn page(app: &App, ask: &Ask, id: &str, component: &str) -> Res
             .get(component)
             .map(|waits| parts::words(waits, &view.spec, &prefix))
             .unwrap_or_default(),
-        tiles: tiles(counted, spec, window),
+        tiles: tiles(counted, parallelism(&view, &component.into()), window),
         graph: graph::draw(&components::graph(&view, &diagnosis, &prefix, Some(component))),
-        windows: topology::windows(window),
+        windows: topology::windows(ask, window),
         window,
         histograms: histograms(&counted.figures[window], is_bolt),
         streams: streams(counted, spec, window),
@@ -208,7 +209,7 @@ impl Places<'_> {
     }
 }
 
-fn tiles(counted: &ComponentFigures, spec: &ComponentSpec, window: Window) -> Vec<Tile> {
+fn tiles(counted: &ComponentFigures, (executors, tasks): (u32, u32), window: Window) -> Vec<Tile> {
     let figures = &counted.figures[window];
     let gauges = &counted.gauges;
     let tile = |name, value, note, class, title| Tile { name, value, note, class, title };
@@ -228,8 +229,8 @@ fn tiles(counted: &ComponentFigures, spec: &ComponentSpec, window: Window) -> Ve
     );
     let executors = tile(
         "Executors",
-        text::exact(counted.executors.len().max(1) as u64),
-        format!("{} tasks", text::exact(spec.tasks.into())),
+        text::exact(executors.into()),
+        text::counted(tasks.into(), "task", "tasks"),
         "",
         "threads, and the instances that they run",
     );
@@ -254,7 +255,7 @@ fn tiles(counted: &ComponentFigures, spec: &ComponentSpec, window: Window) -> Ve
             tile(
                 "Pending",
                 text::short(gauges.pending as f64),
-                "trees".to_owned(),
+                text::noun(gauges.pending, "tree", "trees").to_owned(),
                 "",
                 "trees that are neither acked nor failed",
             ),
@@ -298,7 +299,11 @@ fn tiles(counted: &ComponentFigures, spec: &ComponentSpec, window: Window) -> Ve
         tile(
             "Queue",
             text::percent(gauges.queue_fill),
-            format!("of {} rows", text::short(gauges.window_rows as f64)),
+            format!(
+                "of {} {}",
+                text::short(gauges.window_rows as f64),
+                text::noun(gauges.window_rows, "row", "rows")
+            ),
             heat(gauges.queue_fill),
             "how full the fullest inbox of its executors is now",
         ),
@@ -317,7 +322,7 @@ fn tiles(counted: &ComponentFigures, spec: &ComponentSpec, window: Window) -> Ve
             if gauges.retained > 0 {
                 format!("oldest {}", text::latency(gauges.oldest_retained))
             } else {
-                "tuples".to_owned()
+                text::noun(gauges.retained, "tuple", "tuples").to_owned()
             },
             "",
             "tuples that it keeps, to ack or fail them later",

@@ -1,6 +1,6 @@
 //! Spouts and bolts as rows of tables and as boxes of a graph; errors and workers of a topology.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use storm_figures::{ComponentFigures, Diagnosis, Figures, Latency, Window};
@@ -47,6 +47,8 @@ pub(super) struct Row {
 /// An error, for people.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
+    /// Of its row: what it was told with stays its own, and no other has it.
+    pub(super) key: String,
     pub(super) time_ms: u64,
     pub(super) time: String,
     pub(super) ago: String,
@@ -147,17 +149,25 @@ pub(super) fn failures(view: &TopologyView, cluster: Option<&ClusterView>, of: O
     let errors = view.status.errors.iter().filter(|error| of.is_none_or(|of| error.component == of));
     let mut failures: Vec<Failure> = errors.map(|error| failure(view, cluster, error)).collect();
     failures.sort_by_key(|failure| std::cmp::Reverse(failure.time_ms));
+    // Several may be of the same millisecond: their rows have to be told apart.
+    let mut same: HashMap<String, u32> = HashMap::new();
+    for failure in &mut failures {
+        let count = same.entry(failure.key.clone()).or_default();
+        *count += 1;
+        if *count > 1 {
+            failure.key = format!("{}-{count}", failure.key);
+        }
+    }
     failures
 }
 
 fn failure(view: &TopologyView, cluster: Option<&ClusterView>, error: &v1::ErrorReport) -> Failure {
     const SUMMARY: usize = 110;
     let first = error.message.lines().next().unwrap_or_default();
-    let supervisor = cluster.and_then(|cluster| {
-        cluster.cluster.supervisors.iter().find(|supervisor| supervisor.host == error.host)
-    });
+    let supervisor = cluster.and_then(|cluster| supervisor_of(view, cluster, &error.host, error.port));
     let topology = view.summary().id;
     Failure {
+        key: format!("{}-{}-{}@{}:{}", error.time_ms, error.component, error.task, error.host, error.port),
         time_ms: error.time_ms,
         time: text::moment(error.time_ms),
         ago: text::ago(view.asked, error.time_ms),
@@ -174,6 +184,19 @@ fn failure(view: &TopologyView, cluster: Option<&ClusterView>, error: &v1::Error
             supervisor::worker_log(&supervisor::address(supervisor), &topology, error.port)
         }),
     }
+}
+
+/// The supervisor that has, or had, a worker: a host may have several.
+fn supervisor_of<'a>(
+    view: &TopologyView,
+    cluster: &'a ClusterView,
+    host: &str,
+    port: u32,
+) -> Option<&'a v1::SupervisorSummary> {
+    let supervisors = &cluster.cluster.supervisors;
+    let worker = view.status.workers.iter().find(|worker| worker.host == host && worker.port == port);
+    let of_worker = worker.and_then(|worker| supervisors.iter().find(|s| s.id == worker.supervisor_id));
+    of_worker.or_else(|| supervisors.iter().find(|s| s.host == host && s.slots.contains(&port)))
 }
 
 /// The workers, in order of their hosts and ports.
@@ -284,13 +307,15 @@ fn node(
     let (speed, p99) =
         if is_bolt { (&row.execute, &row.execute_p99) } else { (&row.complete, &row.complete_p99) };
     let executors = &row.executors.text;
+    let of = |num: &Num, one, many| format!("{} {}", num.text, text::noun(num.sort as u64, one, many));
     let latency = if speed.sort < 0.0 { String::new() } else { format!(" · {}", speed.text) };
     let what = if is_bolt { "execute latency" } else { "complete latency" };
     let mut title = format!(
-        "{} ({})\n{executors} executors, {} tasks\n{} {}\n{what} mean {}, p99 {}",
+        "{} ({})\n{}, {}\n{} {}\n{what} mean {}, p99 {}",
         row.id,
         if is_bolt { "bolt" } else { "spout" },
-        row.tasks.text,
+        of(&row.executors, "executor", "executors"),
+        of(&row.tasks, "task", "tasks"),
         row.rate.text,
         if is_bolt { "executed" } else { "emitted" },
         speed.text,
@@ -339,5 +364,60 @@ pub(super) fn grouping(grouping: &storm_model::GroupingSpec) -> String {
             format!("{name} ({})", fields.join(", "))
         }
         None => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::{Seed, SeedOptions};
+    use crate::source::Source as _;
+
+    /// A topology and a cluster, with these errors: hosts and ports.
+    async fn failing(errors: &[(&str, u32)]) -> (TopologyView, ClusterView) {
+        let seed = Seed::new(SeedOptions::small());
+        let cluster = ClusterView::clone(&*seed.cluster().await.unwrap());
+        let mut view = TopologyView::clone(&*seed.topology(&cluster.topologies[0].id).await.unwrap());
+        let error = |(host, port): &(&str, u32)| v1::ErrorReport {
+            time_ms: 1_767_600_000_000,
+            host: (*host).to_owned(),
+            port: *port,
+            ..Default::default()
+        };
+        view.status.errors = errors.iter().map(error).collect();
+        (view, cluster)
+    }
+
+    #[tokio::test]
+    async fn an_error_leads_to_its_log_also_where_a_host_has_several_supervisors() {
+        let (mut view, mut cluster) = failing(&[("a", 6700), ("a", 6800), ("a", 6900), ("b", 6700)]).await;
+        let supervisor = |id: &str, rpc_port, slots: &[u32]| v1::SupervisorSummary {
+            id: id.to_owned(),
+            host: "a".to_owned(),
+            rpc_port,
+            slots: slots.to_vec(),
+            ..Default::default()
+        };
+        // The first one would like to have 6700, too; the worker there is the other one's.
+        cluster.cluster.supervisors = vec![supervisor("s1", 1, &[6700]), supervisor("s2", 2, &[6700, 6800])];
+        view.status.workers = vec![v1::WorkerStatus {
+            host: "a".to_owned(),
+            port: 6700,
+            supervisor_id: "s2".to_owned(),
+            ..Default::default()
+        }];
+        let failures = failures(&view, Some(&cluster), None);
+        let logs: Vec<&str> = failures.iter().map(|failure| failure.logs.as_str()).collect();
+        assert!(logs[0].contains("address=a%3A2&") && logs[0].contains("6700"), "{logs:?}");
+        assert!(logs[1].contains("address=a%3A2&") && logs[1].contains("6800"), "{logs:?}");
+        assert_eq!(logs[2..], ["", ""], "nobody has these");
+    }
+
+    #[tokio::test]
+    async fn errors_of_the_same_moment_are_told_apart() {
+        let (view, _) = failing(&[("a", 1), ("a", 1), ("a", 2), ("a", 1)]).await;
+        let failures = failures(&view, None, None);
+        let keys: std::collections::BTreeSet<&str> = failures.iter().map(|f| f.key.as_str()).collect();
+        assert_eq!(keys.len(), 4, "{keys:?}");
     }
 }

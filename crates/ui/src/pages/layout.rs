@@ -56,7 +56,8 @@ struct Layout<'a> {
     /// Of the whole UI.
     product: &'a str,
     theme: &'static str,
-    other_theme: &'static str,
+    /// The same page with the other theme.
+    other_theme: String,
     /// What keeps the page live; empty when nothing does.
     again: &'a str,
     section: &'a str,
@@ -85,7 +86,7 @@ pub(super) fn around(app: &App, user: &User, ask: &Ask, theme: Theme, page: &Pag
             Theme::Dark => "dark",
             Theme::System => "",
         },
-        other_theme: if theme == Theme::Dark { "light" } else { "dark" },
+        other_theme: ask.with("theme", if theme == Theme::Dark { "light" } else { "dark" }),
         again: if page.is_live { &ask.again } else { "" },
         section,
         query: if section == "search" { ask.get("q") } else { "" },

@@ -185,7 +185,7 @@ pub(crate) fn capacity(capacity: Option<f64>) -> Html {
 
 /// How full the inbox is, as a cell.
 pub(crate) fn queue(fill: f64, used: u64, window: u64) -> Html {
-    let title = format!("{} of {} rows in the inbox", text::exact(used), text::exact(window));
+    let title = format!("{} of {} in the inbox", text::exact(used), text::counted(window, "row", "rows"));
     bar((window > 0).then_some(fill), &text::percent(fill), &title)
 }
 

@@ -84,15 +84,17 @@ fn in_cluster(page: &mut Found<'_>, view: &ClusterView, fits: &(dyn Fn(&str) -> 
         mark: parts::topology_state(topology.status()),
     };
     page.topologies = found.take(SHOWN).map(topology).collect();
+    let hosts = supervisor::Hosts::new(&view.cluster);
     for supervisor in &view.cluster.supervisors {
+        let name = hosts.name(supervisor).to_string();
         let link = format!("supervisor/{}", text::encoded(&supervisor.id));
-        if fits(&supervisor.host) || fits(&supervisor.id) {
+        if fits(&name) || fits(&supervisor.id) {
             page.supervisors.push(Item {
                 link: link.clone(),
-                name: supervisor.host.clone(),
+                name,
                 about: supervisor.id.clone(),
                 paint: String::new(),
-                mark: supervisor::summary(supervisor).state,
+                mark: supervisor::summary(supervisor, &hosts).state,
             });
         }
         for slot in &supervisor.held {

@@ -1,5 +1,7 @@
 //! A supervisor: its machine, its slots and what they hold.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use storm_rpc::v1;
 
@@ -9,12 +11,57 @@ use crate::draw::{Html, slots};
 use crate::pages::parts::{self, Num};
 use crate::pages::{Ask, Page, Trouble, text};
 
+/// How a supervisor is called: by its host; where a host has several, by its port, too.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Name {
+    pub(crate) host: String,
+    /// `:6628`, or its id where not even the ports differ; empty where the host says it all.
+    pub(crate) rest: String,
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.host, self.rest)
+    }
+}
+
+/// The hosts of a cluster: how many supervisors each has, and each of its ports.
+pub(crate) struct Hosts<'a> {
+    hosts: HashMap<&'a str, usize>,
+    ports: HashMap<(&'a str, u32), usize>,
+}
+
+impl<'a> Hosts<'a> {
+    pub(crate) fn new(cluster: &'a v1::ClusterSummary) -> Hosts<'a> {
+        let mut hosts = Hosts { hosts: HashMap::new(), ports: HashMap::new() };
+        for supervisor in &cluster.supervisors {
+            *hosts.hosts.entry(&supervisor.host).or_default() += 1;
+            *hosts.ports.entry((&supervisor.host, supervisor.rpc_port)).or_default() += 1;
+        }
+        hosts
+    }
+
+    /// The name of one of them.
+    pub(crate) fn name(&self, supervisor: &v1::SupervisorSummary) -> Name {
+        let (host, port) = (supervisor.host.as_str(), supervisor.rpc_port);
+        let is_alone = self.hosts.get(host).is_none_or(|count| *count == 1);
+        let has_port = self.ports.get(&(host, port)).is_none_or(|count| *count == 1);
+        let rest = match (is_alone, has_port) {
+            (true, _) => String::new(),
+            (false, true) => format!(":{port}"),
+            (false, false) => format!(" {}", supervisor.id),
+        };
+        Name { host: host.to_owned(), rest }
+    }
+}
+
 /// A row of the supervisors' table.
 #[derive(Debug)]
 pub(super) struct Summary {
     pub(super) id: String,
     pub(super) href: String,
-    pub(super) host: String,
+    /// Its machine, and its port where several are on it.
+    pub(super) name: Name,
     pub(super) state: Html,
     pub(super) slots: Html,
     pub(super) executors: Num,
@@ -60,14 +107,15 @@ pub(super) async fn page(app: &App, ask: &Ask, id: &str) -> Result<Page, Trouble
     let supervisor = view.cluster.supervisors.iter().find(|supervisor| supervisor.id == id);
     let supervisor =
         supervisor.ok_or_else(|| Trouble::NotFound(format!("There is no supervisor '{id}'.")))?;
+    let hosts = Hosts::new(&view.cluster);
     let page = Supervisor {
         root: &ask.root,
-        summary: summary(supervisor),
-        row: slots::row(supervisor),
+        summary: summary(supervisor, &hosts),
+        row: slots::row(supervisor, &hosts),
         address: address(supervisor),
         workers: supervisor.held.iter().map(|slot| worker(supervisor, slot)).collect(),
     };
-    Ok(Page::live(format!("Supervisor {}", supervisor.host), &page))
+    Ok(Page::live(format!("Supervisor {}", page.summary.name), &page))
 }
 
 /// Where its logs are read.
@@ -76,7 +124,7 @@ pub(super) fn address(supervisor: &v1::SupervisorSummary) -> String {
 }
 
 /// Its row.
-pub(super) fn summary(supervisor: &v1::SupervisorSummary) -> Summary {
+pub(super) fn summary(supervisor: &v1::SupervisorSummary, hosts: &Hosts<'_>) -> Summary {
     let held = &supervisor.held;
     let used = held.len().max(supervisor.used_slots.len());
     let total = supervisor.slots.len();
@@ -105,7 +153,7 @@ pub(super) fn summary(supervisor: &v1::SupervisorSummary) -> Summary {
     Summary {
         id: supervisor.id.clone(),
         href: text::encoded(&supervisor.id),
-        host: supervisor.host.clone(),
+        name: hosts.name(supervisor),
         state,
         slots,
         executors: Num::plain(held.iter().map(|slot| slot.executors.len() as u64).sum::<u64>()),
@@ -153,4 +201,30 @@ fn worker(supervisor: &v1::SupervisorSummary, slot: &v1::SlotSummary) -> Worker 
 pub(super) fn worker_log(address: &str, topology_id: &str, port: u32) -> String {
     let file = format!("{topology_id}/{port}/worker.log");
     format!("logs/view?address={}&file={}", text::encoded(address), text::encoded(&file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn supervisors_of_one_machine_have_names_of_their_own() {
+        let supervisor = |id: &str, host: &str, rpc_port| v1::SupervisorSummary {
+            id: id.to_owned(),
+            host: host.to_owned(),
+            rpc_port,
+            ..Default::default()
+        };
+        let supervisors = vec![
+            supervisor("s1", "a", 6628),
+            supervisor("s2", "b", 6628),
+            supervisor("s3", "b", 6629),
+            supervisor("s4", "c", 6628),
+            supervisor("s5", "c", 6628),
+        ];
+        let cluster = v1::ClusterSummary { supervisors, ..Default::default() };
+        let hosts = Hosts::new(&cluster);
+        let names: Vec<_> = cluster.supervisors.iter().map(|s| hosts.name(s).to_string()).collect();
+        assert_eq!(names, ["a", "b:6628", "b:6629", "c s4", "c s5"]);
+    }
 }

@@ -1,5 +1,6 @@
 //! How numbers, times and names are written.
 
+use std::borrow::Borrow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Between a number and its unit: narrow, and no line breaks there.
@@ -151,15 +152,32 @@ pub(crate) fn as_millis(time: SystemTime) -> u64 {
 
 /// A number with its noun.
 pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", exact(number), if number == 1 { one } else { many })
+    format!("{} {}", exact(number), noun(number, one, many))
+}
+
+/// The same for templates: they have lengths, and lend what they have.
+pub(crate) fn number_of(number: impl Borrow<usize>, one: &str, many: &str) -> String {
+    counted(*number.borrow() as u64, one, many)
+}
+
+/// The noun of a number that is written elsewhere.
+pub(crate) fn noun<'a>(number: u64, one: &'a str, many: &'a str) -> &'a str {
+    if number == 1 { one } else { many }
 }
 
 /// A text as one segment of a path, or as a value in a query.
 pub(crate) fn encoded(text: &str) -> String {
+    let encoded = encoded_but(text, b"-_.~");
+    // A segment of dots alone would be resolved away by browsers.
+    if encoded.bytes().all(|byte| byte == b'.') { encoded.replace('.', "%2E") } else { encoded }
+}
+
+/// A text with all bytes as `%XX` but letters, digits and those that are `plain`.
+pub(crate) fn encoded_but(text: &str, plain: &[u8]) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
             encoded.push(byte.into());
         } else {
             encoded.push('%');
@@ -167,8 +185,7 @@ pub(crate) fn encoded(text: &str) -> String {
             encoded.push(HEX[usize::from(byte & 15)].into());
         }
     }
-    // A segment of dots alone would be resolved away by browsers.
-    if encoded.bytes().all(|byte| byte == b'.') { encoded.replace('.', "%2E") } else { encoded }
+    encoded
 }
 
 /// The text that a segment of a path stands for; none when it is not written as UTF-8.
@@ -213,6 +230,13 @@ mod tests {
         assert_eq!([0, 70, 87_300, 1_234_567].map(of), ["0 ms", "70 ns", "0.087 ms", "1.23 ms"]);
         assert_eq!([45_600_000, 1_234_000_000, 65_000_000_000].map(of), ["45.6 ms", "1,234 ms", "65.0 s"]);
         assert_eq!(plain(millis(f64::NAN)), "0 ms");
+    }
+
+    #[test]
+    fn one_of_something_is_not_several() {
+        let of = |number| counted(number, "task", "tasks");
+        assert_eq!([0, 1, 2, 1_000].map(of), ["0 tasks", "1 task", "2 tasks", "1,000 tasks"]);
+        assert_eq!((number_of(1, "key", "keys").as_str(), noun(2, "tree", "trees")), ("1 key", "trees"));
     }
 
     #[test]

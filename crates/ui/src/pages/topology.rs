@@ -72,6 +72,7 @@ struct Panel {
 #[derive(Debug)]
 pub(super) struct Choice {
     pub(super) name: &'static str,
+    pub(super) href: String,
     pub(super) title: &'static str,
     pub(super) is_chosen: bool,
 }
@@ -90,11 +91,34 @@ struct Stats {
     max: Num,
 }
 
+/// What a logger tells for now.
 #[derive(Debug)]
-struct Level {
-    logger: String,
+pub(super) struct Level {
+    pub(super) logger: String,
     level: String,
     until: String,
+}
+
+/// `DEBUG until 2026-01-05 08:10:00 UTC, then WARN`
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.level, self.until)
+    }
+}
+
+/// The loggers whose level was changed.
+pub(super) fn levels(view: &TopologyView) -> Vec<Level> {
+    let until = |level: &v1::LogLevel| match (level.until_ms, level.reset_level.as_str()) {
+        (0, _) => "until it is changed".to_owned(),
+        (until, "") => format!("until {} UTC", text::moment(until)),
+        (until, reset) => format!("until {} UTC, then at {reset}", text::moment(until)),
+    };
+    let level = |level: &v1::LogLevel| Level {
+        logger: level.logger.clone(),
+        level: level.level.clone(),
+        until: until(level),
+    };
+    view.status.log_levels.iter().map(level).collect()
 }
 
 pub(super) async fn page(app: &App, ask: &Ask, id: &str) -> Result<Page, Trouble> {
@@ -107,15 +131,6 @@ pub(super) async fn page(app: &App, ask: &Ask, id: &str) -> Result<Page, Trouble
         .partition(|row| row.kind == ComponentKind::Spout);
     let drawn = graph::draw(&components::graph(&view, &diagnosis, &prefix, None));
     let head = head(app, &view);
-    let level = |level: &v1::LogLevel| Level {
-        logger: level.logger.clone(),
-        level: level.level.clone(),
-        until: if level.until_ms == 0 {
-            "until it is changed".to_owned()
-        } else {
-            format!("until {} UTC", text::moment(level.until_ms))
-        },
-    };
     let sampled = |debug: &v1::DebugOption| {
         let whose = if debug.component.is_empty() { "all components" } else { &debug.component };
         format!("{} of the tuples of {whose}", text::percent(debug.sampling_percent / 100.0))
@@ -143,7 +158,7 @@ pub(super) async fn page(app: &App, ask: &Ask, id: &str) -> Result<Page, Trouble
         charts: charts(&view.trend),
         graph: drawn,
         window,
-        windows: windows(window),
+        windows: windows(ask, window),
         stats: Window::ALL.map(|of| stats(&view, of, window)).into(),
         spouts,
         bolts,
@@ -151,7 +166,7 @@ pub(super) async fn page(app: &App, ask: &Ask, id: &str) -> Result<Page, Trouble
         workers: components::workers(&view, cluster.as_deref()),
         unplaced: &view.status.unplaced,
         explanation: &view.status.explanation,
-        levels: view.status.log_levels.iter().map(level).collect(),
+        levels: levels(&view),
         sampled: view.status.debug.iter().filter(|debug| debug.enable).map(sampled).collect(),
         entries,
         logs: format!("logs?topology={}", head.href),
@@ -179,9 +194,13 @@ pub(super) fn window(ask: &Ask) -> Window {
     ask.get("window").parse().unwrap_or(Window::TenMinutes)
 }
 
-pub(super) fn windows(chosen: Window) -> Vec<Choice> {
-    let choice =
-        |window: Window| Choice { name: window.short(), title: window.title(), is_chosen: window == chosen };
+pub(super) fn windows(ask: &Ask, chosen: Window) -> Vec<Choice> {
+    let choice = |window: Window| Choice {
+        name: window.short(),
+        href: ask.with("window", window.short()),
+        title: window.title(),
+        is_chosen: window == chosen,
+    };
     Window::ALL.map(choice).into()
 }
 
@@ -259,7 +278,7 @@ fn tiles(view: &TopologyView) -> Vec<Tile> {
         tile(
             "Pending",
             text::short(recent.pending as f64),
-            "trees".to_owned(),
+            text::noun(recent.pending, "tree", "trees").to_owned(),
             "",
             "trees that spouts wait for now",
         ),
@@ -273,7 +292,7 @@ fn tiles(view: &TopologyView) -> Vec<Tile> {
         tile(
             "Executors",
             text::exact(summary.executors_total.into()),
-            format!("{} tasks", text::exact(summary.tasks_total.into())),
+            text::counted(summary.tasks_total.into(), "task", "tasks"),
             if summary.unplaced_executors > 0 { "bad" } else { "" },
             "threads, and the instances of spouts and bolts that they run",
         ),

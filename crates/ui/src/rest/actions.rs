@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use super::ask::Ask;
 use super::jsonp::{Failure, answer};
 use super::topology::{LogConfig, log_config};
 use crate::app::App;
+use crate::guard::may_be_foreign;
 use crate::source::Command;
 
 /// What Storm answers to a command.
@@ -90,13 +91,14 @@ fn check_allowed(app: &App) -> Result<(), Failure> {
     Err(Failure::forbidden("commands are switched off here: 'ui.actions.enabled' is false"))
 }
 
-/// Name and id of the topology that is meant, by either.
-async fn named(app: &App, topology: &str) -> Result<(String, String), Failure> {
+/// The id of the topology that is meant, by name or id. Commands go by id: another one may have the name
+/// by now.
+async fn named(app: &App, topology: &str) -> Result<String, Failure> {
     check_allowed(app)?;
     let cluster = app.source.cluster().await?;
     let found = cluster.topologies.iter().find(|known| known.id == topology || known.name == topology);
     let found = found.ok_or_else(|| CallError::no_such_topology(topology))?;
-    Ok((found.name.clone(), found.id.clone()))
+    Ok(found.id.clone())
 }
 
 fn secs(text: &str) -> Result<u32, Failure> {
@@ -121,8 +123,8 @@ async fn run(app: &App, operation: &str, id: String, command: Command) -> Result
 
 pub(crate) async fn activate(State(app): State<App>, Path(topology): Path<String>, ask: Ask) -> Response {
     let result = async {
-        let (name, id) = named(&app, &topology).await?;
-        let command = v1::TopologyCommand { command_id: command_id(), name };
+        let id = named(&app, &topology).await?;
+        let command = v1::TopologyCommand { command_id: command_id(), name: id.clone() };
         run(&app, "activate", id, Command::Activate(command)).await
     };
     answer(&ask, result.await)
@@ -130,8 +132,8 @@ pub(crate) async fn activate(State(app): State<App>, Path(topology): Path<String
 
 pub(crate) async fn deactivate(State(app): State<App>, Path(topology): Path<String>, ask: Ask) -> Response {
     let result = async {
-        let (name, id) = named(&app, &topology).await?;
-        let command = v1::TopologyCommand { command_id: command_id(), name };
+        let id = named(&app, &topology).await?;
+        let command = v1::TopologyCommand { command_id: command_id(), name: id.clone() };
         run(&app, "deactivate", id, Command::Deactivate(command)).await
     };
     answer(&ask, result.await)
@@ -143,10 +145,10 @@ pub(crate) async fn kill(
     ask: Ask,
 ) -> Response {
     let result = async {
-        let (name, id) = named(&app, &topology).await?;
+        let id = named(&app, &topology).await?;
         let wait_secs = Some(secs(&wait)?);
-        run(&app, "kill", id, Command::Kill(v1::KillRequest { command_id: command_id(), name, wait_secs }))
-            .await
+        let request = v1::KillRequest { command_id: command_id(), name: id.clone(), wait_secs };
+        run(&app, "kill", id, Command::Kill(request)).await
     };
     answer(&ask, result.await)
 }
@@ -159,12 +161,12 @@ pub(crate) async fn rebalance(
 ) -> Response {
     let ask = ask.or_callback_of(&body);
     let result = async {
-        let (name, id) = named(&app, &topology).await?;
+        let id = named(&app, &topology).await?;
         let wait_secs = Some(secs(&wait)?);
         let RebalanceBody { rebalance_options: options } = read(&body)?.unwrap_or_default();
         let request = v1::RebalanceRequest {
             command_id: command_id(),
-            name,
+            name: id.clone(),
             wait_secs,
             workers: options.num_workers,
             executors: options.executors.into_iter().collect(),
@@ -198,7 +200,7 @@ async fn set_debug(
     action: &str,
     percent: &str,
 ) -> Result<Done, Failure> {
-    let (name, id) = named(app, topology).await?;
+    let id = named(app, topology).await?;
     let enable = match action {
         "enable" => true,
         "disable" => false,
@@ -209,7 +211,8 @@ async fn set_debug(
         senseless(format!("the share of tuples is '{percent}', not a number from 0 to 100"))
     })?;
     let component = component.to_owned();
-    let request = v1::DebugRequest { command_id: command_id(), name, component, enable, sampling_percent };
+    let request =
+        v1::DebugRequest { command_id: command_id(), name: id.clone(), component, enable, sampling_percent };
     run(app, &format!("debug/{action}"), id, Command::Debug(request)).await
 }
 
@@ -221,11 +224,11 @@ pub(crate) async fn set_log_config(
 ) -> Response {
     let ask = ask.or_callback_of(&body);
     let result = async {
-        let (name, id) = named(&app, &topology).await?;
+        let id = named(&app, &topology).await?;
         let body: LogConfigBody = read(&body)?
             .ok_or_else(|| senseless("the body is empty, not {\"namedLoggerLevels\": {…}}".to_owned()))?;
         let levels: Result<Vec<_>, _> = body.named_logger_levels.into_iter().map(log_level).collect();
-        let request = v1::LogLevelsRequest { command_id: command_id(), name, levels: levels? };
+        let request = v1::LogLevelsRequest { command_id: command_id(), name: id.clone(), levels: levels? };
         app.source.command(Command::LogLevels(request)).await?;
         Ok(log_config(&*app.source.topology(&id).await?))
     };
@@ -274,9 +277,9 @@ pub(crate) async fn restart_worker_by_get(
     headers: HeaderMap,
     ask: Ask,
 ) -> Response {
-    let of_browsers = [header::ORIGIN.as_str(), header::REFERER.as_str(), "sec-fetch-site"];
-    if of_browsers.iter().any(|name| headers.contains_key(*name)) {
-        let message = "a browser restarts a worker by POST alone";
+    if may_be_foreign(&headers) {
+        let message =
+            "a page of another site may have asked for it: a browser restarts a worker by POST alone";
         return answer::<Value>(&ask, Err(Failure::forbidden(message)));
     }
     restart_worker(state, path, ask).await
@@ -288,10 +291,15 @@ pub(crate) async fn restart_worker(
     ask: Ask,
 ) -> Response {
     let result = async {
-        named(&app, &topology).await?;
+        let id = named(&app, &topology).await?;
         let split =
             place.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
         let (host, port) = split.ok_or_else(|| senseless(format!("'{place}' is not 'host:port'")))?;
+        let view = app.source.topology(&id).await?;
+        let is_it = |worker: &v1::WorkerStatus| worker.host == host && worker.port == port;
+        if !view.status.workers.iter().any(is_it) {
+            return Err(Failure::missing(format!("{topology} has no worker at {place}")));
+        }
         let request = v1::RestartWorkerRequest { command_id: command_id(), host, port };
         app.source.command(Command::RestartWorker(request)).await?;
         Ok(json!({"status": "ok", "id": place}))

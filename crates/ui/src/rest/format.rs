@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use storm_figures::{Latency, Window};
 
+use crate::pages::text::encoded_but;
+
 /// The version of Storm whose interface this is.
 pub const STORM_VERSION: &str = "2.8.8";
 
@@ -33,21 +35,7 @@ pub fn uptime(secs: u64) -> String {
 
 /// A text as it stands in a form or a query (Java's `URLEncoder`).
 pub fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'*' | b'_' => {
-                encoded.push(char::from(byte));
-            }
-            b' ' => encoded.push('+'),
-            _ => encoded.extend(['%', hex(byte >> 4), hex(byte & 15)]),
-        }
-    }
-    encoded
-}
-
-fn hex(digit: u8) -> char {
-    char::from(if digit < 10 { b'0' + digit } else { b'A' + digit - 10 })
+    encoded_but(text, b".-*_ ").replace(' ', "+")
 }
 
 /// A stream's name as the ids of a page may have it: what is no letter and none of `_-:.` becomes
@@ -122,11 +110,14 @@ impl Links {
         format!("{}/daemonlog?file={}&host={host}", self.api(), encode(file))
     }
 
-    /// A page about a log file, at a byte of it.
-    pub fn log_at(&self, file: &str, host: &str, is_daemon: bool, start: u64) -> String {
+    /// A page about a log file with so many bytes of it in its middle, which are marked.
+    pub fn log_at(&self, file: &str, host: &str, is_daemon: bool, at: u64, len: u64) -> String {
+        /// Bytes of a page, as Storm has it.
+        const LENGTH: u64 = 51_200;
         let page = if is_daemon { "daemonlog" } else { "log" };
+        let start = at.saturating_add(len / 2).saturating_sub(LENGTH / 2);
         format!(
-            "{}/{page}?file={}&host={}&start={start}&length=51200",
+            "{}/{page}?file={}&host={}&start={start}&length={LENGTH}&at={at}&len={len}",
             self.api(),
             encode(file),
             encode(host)

@@ -1,7 +1,7 @@
 //! Answers: JSON, or a call of the client's function with it.
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use storm_rpc::{CallError, ErrorCode};
@@ -10,7 +10,8 @@ use super::ask::Ask;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=utf-8");
 const SCRIPT: HeaderValue = HeaderValue::from_static("application/javascript;charset=utf-8");
-const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
+/// Headers that scripts of other sites may send.
+pub(crate) const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
     "Content-Type, Access-Control-Allow-Headers, Access-Controler-Allow-Origin, X-Requested-By, X-Csrf-Token, \
      Authorization, X-Requested-With",
 );
@@ -90,5 +91,4 @@ pub(crate) fn answer<T: Serialize>(ask: &Ask, result: Result<T, Failure>) -> Res
 /// What every answer of the interface says, whatever its kind.
 pub(crate) fn common_headers(headers: &mut HeaderMap) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
-    headers.insert(HeaderName::from_static("access-control-allow-headers"), ALLOWED_HEADERS);
 }

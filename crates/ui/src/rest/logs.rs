@@ -2,13 +2,11 @@
 
 use std::fmt::Write as _;
 
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
 use futures_util::future::join_all;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 use storm_rpc::{CallError, ErrorCode, v1};
 
@@ -16,10 +14,17 @@ use super::ask::Ask;
 use super::format::{Links, encode};
 use super::jsonp::{Failure, answer, common_headers};
 use crate::app::App;
+use crate::draw::slots::natural;
+use crate::pages::logs::attachment;
 use crate::view::ClusterView;
 
 /// Longest text that is looked for, in bytes.
 const LONGEST_TEXT: usize = 1024;
+/// In a search of all machines each has so many numbers for its files: the third file of the second machine has
+/// 1,000,002. No machine has as many files of a topology.
+const FILES: u64 = 1_000_000;
+/// Machines that are asked at once.
+const AT_ONCE: usize = 16;
 
 /// What was found in a file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -49,10 +54,13 @@ pub(crate) struct FoundMatch {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FoundInFiles {
-    /// Files to skip to go on; -1: all were searched.
+    /// Where to go on: files to skip, [`FILES`] for each machine before; -1: all were searched.
     file_offset: i64,
     search_string: String,
     matches: Vec<FoundInFile>,
+    /// Ours: the byte to go on at in the file after those. Storm has it in the last of the files alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_byte_offset: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -92,6 +100,11 @@ impl Place {
             )?;
         Ok(Place { host, address, file, is_daemon })
     }
+}
+
+/// Where a supervisor is asked.
+fn address(supervisor: &v1::SupervisorSummary) -> String {
+    format!("{}:{}", supervisor.host, supervisor.rpc_port)
 }
 
 /// Whether a machine is meant by `host`: its name, alone or with the daemon's port, or its id.
@@ -224,77 +237,165 @@ fn a_match(
     links: &Links,
 ) -> FoundMatch {
     FoundMatch {
+        logviewer_url: links.log_at(file, host, is_daemon, found.offset, found.text.len() as u64),
         byte_offset: found.offset,
         before_string: found.before,
         after_string: found.after,
         match_string: found.text,
-        logviewer_url: links.log_at(file, host, is_daemon, found.offset),
     }
 }
 
 /// `/deepSearch/{topology}`: a text in all files of a topology's workers, of one machine or of all.
 pub(crate) async fn deep_search(State(app): State<App>, Path(topology): Path<String>, ask: Ask) -> Response {
-    let result = async {
-        let text = search_text(&ask)?;
-        let cluster = app.source.cluster().await?;
-        let (host, start) = (ask.parameter("host"), ask.number("start-byte-offset").unwrap_or_default());
-        let request = v1::SearchFilesRequest {
-            place: Some(v1::LogPlace {
-                is_daemon: false,
-                topology,
-                port: ask.number("port").unwrap_or_default(),
-            }),
-            text: text.clone(),
-            start,
-            matches: ask.number("num-matches").unwrap_or(1),
-            is_archived: ask
-                .parameter("search-archived")
-                .is_some_and(|value| value == "on" || value == "true"),
-            skip_files: ask.number("start-file-offset").unwrap_or_default(),
-            ..Default::default()
-        };
-        let supervisors = cluster.cluster.supervisors.iter().filter(|s| host.is_some() || !s.is_silent);
-        let meant = supervisors.filter(|s| is_meant(host, &s.host, s.rpc_port, &s.id));
-        let calls = meant.map(|supervisor| {
-            let (app, request) = (&app, request.clone());
-            async move {
-                let address = format!("{}:{}", supervisor.host, supervisor.rpc_port);
-                (supervisor.host.clone(), app.source.search_files(&address, request).await)
-            }
-        });
-        let mut all = FoundInFiles { file_offset: -1, search_string: text.clone(), matches: Vec::new() };
-        for (machine, found) in join_all(calls).await {
-            let found = match found {
-                Ok(found) => found,
-                Err(error) if host.is_some() => return Err(failure(error)),
-                Err(error) => {
-                    tracing::warn!(machine, %error, "a machine does not search its log files");
-                    continue;
-                }
-            };
-            all.file_offset = all.file_offset.max(found.next_file.map_or(-1, i64::from));
-            for file in found.files {
-                let matches = file.matches.into_iter();
-                let port = file.name.split('/').nth(1).and_then(|port| port.parse().ok());
-                all.matches.push(FoundInFile {
-                    host: machine.clone(),
-                    port: port.unwrap_or_default(),
-                    found: Found {
-                        is_daemon: "no",
-                        search_string: text.clone(),
-                        start_byte_offset: start,
-                        matches: matches
-                            .map(|m| a_match(m, &file.name, &machine, false, &ask.links))
-                            .collect(),
-                        next_byte_offset: None,
-                    },
-                    file_name: file.name,
-                });
-            }
-        }
-        Ok(all)
+    answer(&ask, in_all_files(&app, topology, &ask).await)
+}
+
+/// One machine after the other, in an order that stays, so that an answer can say where to go on.
+async fn in_all_files(app: &App, topology: String, ask: &Ask) -> Result<FoundInFiles, Failure> {
+    let text = search_text(ask)?;
+    let cluster = app.source.cluster().await?;
+    let host = ask.parameter("host");
+    let from: u64 = ask.number("start-file-offset").unwrap_or_default();
+    let first = usize::try_from(from / FILES).unwrap_or(usize::MAX);
+    let start: u64 = ask.number("start-byte-offset").unwrap_or_default();
+    let wanted = ask.number("num-matches").unwrap_or(1_u32).max(1);
+    let search = v1::SearchFilesRequest {
+        place: Some(v1::LogPlace {
+            is_daemon: false,
+            topology,
+            port: ask.number("port").unwrap_or_default(),
+        }),
+        text: text.clone(),
+        is_archived: ask.parameter("search-archived").is_some_and(|value| value == "on" || value == "true"),
+        ..Default::default()
     };
-    answer(&ask, result.await)
+    let request = |machine: usize, matches| {
+        let (start, skip_files) = if machine == first { (start, from % FILES) } else { (0, 0) };
+        let skip_files = u32::try_from(skip_files).unwrap_or(u32::MAX);
+        v1::SearchFilesRequest { start, skip_files, matches, ..search.clone() }
+    };
+    let supervisors = cluster.cluster.supervisors.iter();
+    let mut meant: Vec<_> = supervisors.filter(|s| is_meant(host, &s.host, s.rpc_port, &s.id)).collect();
+    meant.sort_by_cached_key(|s| (natural(&s.host), s.rpc_port, s.id.clone()));
+    let calls = meant.iter().enumerate().skip(first);
+    let calls = calls.map(|(machine, supervisor)| {
+        let request = request(machine, wanted);
+        async move {
+            // It would only be waited for, unless it is meant; its place stays its own.
+            let found = match supervisor.is_silent && host.is_none() {
+                true => Ok(v1::FoundInFiles::default()),
+                false => app.source.search_files(&address(supervisor), request).await,
+            };
+            (machine, *supervisor, found)
+        }
+    });
+    let mut answers = stream::iter(calls.collect::<Vec<_>>()).buffered(AT_ONCE);
+    let mut all = FoundInFiles {
+        file_offset: -1,
+        search_string: text.clone(),
+        matches: Vec::new(),
+        next_byte_offset: None,
+    };
+    let mut left = wanted;
+    while let Some((machine, supervisor, mut found)) = answers.next().await {
+        if count(&found) > left {
+            // Only so many are wanted any more; and it says where to go on after them.
+            found = app.source.search_files(&address(supervisor), request(machine, left)).await;
+        }
+        let found = match found {
+            Ok(found) => found,
+            Err(error) if host.is_some() => return Err(failure(error)),
+            Err(error) => {
+                tracing::warn!(machine = supervisor.host, %error, "a machine does not search its log files");
+                continue;
+            }
+        };
+        for file in found.files {
+            left = left.saturating_sub(file.matches.len() as u32);
+            all.matches.push(in_file(file, &supervisor.host, &text, start, &ask.links));
+        }
+        let next = match (found.next_file, left) {
+            (Some(file), _) => {
+                Some((machine as u64 * FILES + u64::from(file), found.next_start.unwrap_or(0)))
+            }
+            (None, 0) if machine + 1 < meant.len() => Some(((machine as u64 + 1) * FILES, 0)),
+            _ => None,
+        };
+        if let Some((file, byte)) = next {
+            all.file_offset = i64::try_from(file).unwrap_or(i64::MAX);
+            all.next_byte_offset = Some(byte);
+            if let Some(last) = all.matches.last_mut() {
+                last.found.next_byte_offset = Some(byte);
+            }
+            break;
+        }
+    }
+    Ok(all)
+}
+
+fn count(found: &Result<v1::FoundInFiles, CallError>) -> u32 {
+    let files = found.iter().flat_map(|found| &found.files);
+    files.map(|file| file.matches.len() as u32).sum()
+}
+
+fn in_file(file: v1::FoundInFile, host: &str, text: &str, start: u64, links: &Links) -> FoundInFile {
+    let port = file.name.split('/').nth(1).and_then(|port| port.parse().ok());
+    let matches = file.matches.into_iter().map(|found| a_match(found, &file.name, host, false, links));
+    let found = Found {
+        is_daemon: "no",
+        search_string: text.to_owned(),
+        start_byte_offset: start,
+        matches: matches.collect(),
+        next_byte_offset: None,
+    };
+    FoundInFile { host: host.to_owned(), port: port.unwrap_or_default(), found, file_name: file.name }
+}
+
+/// `/dumps/{topology}/{place}`: the dumps of a worker, as the page that Storm makes of them. A profiler would
+/// write them, and there is none here.
+pub(crate) async fn dumps(
+    State(app): State<App>,
+    Path((topology, place)): Path<(String, String)>,
+    ask: Ask,
+) -> Response {
+    const NONE: &str = "<!doctype html><html lang=\"en\"><head><title>File Dumps - Storm Log Viewer</title></head>\
+                        <body><ul></ul></body></html>";
+    match check_slot(&app, &topology, &place).await {
+        Ok(()) => {
+            let kind = HeaderValue::from_static("text/html;charset=utf-8");
+            let mut response = NONE.into_response();
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+            common_headers(response.headers_mut());
+            response
+        }
+        Err(failure) => answer::<()>(&ask, Err(failure)),
+    }
+}
+
+/// `/dumps/{topology}/{place}/{file}`: there is no such file.
+pub(crate) async fn dump(
+    State(app): State<App>,
+    Path((topology, place, file)): Path<(String, String, String)>,
+    ask: Ask,
+) -> Response {
+    let missing = || Failure::missing(format!("there is no dump '{file}': nothing profiles workers here"));
+    answer::<()>(&ask, check_slot(&app, &topology, &place).await.and_then(|()| Err(missing())))
+}
+
+/// Whether there is such a topology, and such a slot.
+async fn check_slot(app: &App, topology: &str, place: &str) -> Result<(), Failure> {
+    let cluster = app.source.cluster().await?;
+    if !cluster.topologies.iter().any(|known| known.id == topology || known.name == topology) {
+        return Err(Failure::missing(format!("there is no topology '{topology}'")));
+    }
+    let split = place.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u32>().ok()?)));
+    let (host, port) = split.ok_or_else(|| Failure::senseless(format!("'{place}' is not 'host:port'")))?;
+    let has_it = |supervisor: &v1::SupervisorSummary| {
+        let is_held = supervisor.held.iter().any(|held| held.port == port);
+        supervisor.host == host && (is_held || supervisor.slots.contains(&port))
+    };
+    let is_there = cluster.cluster.supervisors.iter().any(has_it);
+    is_there.then_some(()).ok_or_else(|| Failure::missing(format!("there is no worker at {place}")))
 }
 
 /// `/log`: the page about a worker's file.
@@ -316,10 +417,16 @@ async fn page(app: &App, ask: &Ask, is_daemon: bool) -> Result<Response, Failure
     if is_daemon {
         to.push_str("&daemon=1");
     }
-    for name in ["start", "length"] {
+    for name in ["start", "length", "at", "len"] {
         if let Some(number) = ask.number::<u64>(name) {
             write!(to, "&{name}={number}").expect("a string takes everything");
         }
+    }
+    if let Some(text) = ask.parameter("grep") {
+        write!(to, "&grep={}", encode(text)).expect("a string takes everything");
+    }
+    if ask.number::<u64>("at").is_some() {
+        to.push_str("#hit");
     }
     let mut response = StatusCode::FOUND.into_response();
     let to = HeaderValue::try_from(to).map_err(|_| Failure::senseless("'file' is no name"))?;
@@ -343,18 +450,10 @@ async fn file(app: &App, ask: &Ask, is_daemon: bool) -> Result<Response, Failure
     let place = Place::find(&cluster, ask, is_daemon)?;
     let request =
         v1::ReadFileRequest { is_daemon: place.is_daemon, name: place.file.clone(), ..Default::default() };
-    let mut parts = app.source.read_file(&place.address, request).await.map_err(failure)?;
-    // A file that cannot be read says so with its first part, when the status can still be told.
-    let first = parts.next().await.transpose().map_err(failure)?;
-    let all = stream::iter(first.map(Ok)).chain(parts);
-    let mut response = Body::from_stream(all.map_ok(|part| Bytes::from(part.data))).into_response();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    let name = format!("{}-{}", place.host, place.file).replace(|c: char| !is_plain(c), "-");
-    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\""));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    headers.insert(header::CONTENT_DISPOSITION, disposition.expect("plain ASCII"));
-    common_headers(headers);
+    let parts = app.source.read_file(&place.address, request).await.map_err(failure)?;
+    let name = format!("{}-{}", place.host, place.file);
+    let mut response = attachment(&name, parts).await.map_err(failure)?;
+    common_headers(response.headers_mut());
     Ok(response)
 }
 

@@ -12,6 +12,7 @@ use super::errors::LastError;
 use super::format::{AskedWindow, Links, Resources, STORM_VERSION, encode, fraction, mean, uptime};
 use super::supervisors::WorkerRow;
 use crate::options::Options;
+use crate::pages::text;
 use crate::view::{ClusterView, TopologyView};
 
 /// `topology.message.timeout.secs` where a configuration does not say.
@@ -71,8 +72,10 @@ impl TopologyRow {
             workers_total: summary.workers_total,
             executors_total: summary.executors_total,
             replication_count: nimbuses,
-            scheduler_info: (unplaced > 0)
-                .then(|| format!("{unplaced} of {} executors have no place", summary.executors_total)),
+            scheduler_info: (unplaced > 0).then(|| {
+                let all = text::counted(summary.executors_total.into(), "executor", "executors");
+                format!("{unplaced} of {all} {} no place", text::noun(unplaced.into(), "has", "have"))
+            }),
             resources: Resources::default(),
             topology_version: None,
             storm_version: STORM_VERSION,

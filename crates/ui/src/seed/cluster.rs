@@ -216,8 +216,9 @@ impl<'a> Topology<'a> {
         let now_ms = self.options.now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
         let mut unplaced: BTreeMap<&ComponentId, u32> = BTreeMap::new();
         rest.iter().for_each(|(component, _)| *unplaced.entry(component).or_default() += 1);
+        let has = if workers.len() == 1 { "has" } else { "have" };
         let reason =
-            format!("{} of {} workers have a slot: all others are taken", workers.len(), self.requested);
+            format!("{} of {} workers {has} a slot: all others are taken", workers.len(), self.requested);
         let unplaced = unplaced.into_iter().map(|(component, executors)| v1::Unplaced {
             component: component.to_string(),
             executors,

@@ -123,7 +123,7 @@ async fn the_interface_keeps_its_contracts() {
 }
 
 async fn serve(actions: bool) -> Server {
-    let options = Options { port: 0, actions, ..Options::default() };
+    let options = Options { port: 0, actions, cors_origins: vec!["*".to_owned()], ..Options::default() };
     let app = App::new(Seed::new(SeedOptions::default()), options);
     let server = storm_ui::Server::bind(&app).await.unwrap();
     let address = server.address();

@@ -76,13 +76,49 @@ fn a_round_that_is_asked_wakes_once() {
 }
 
 #[test]
+fn an_older_round_does_not_take_the_place_of_a_newer_one() {
+    let outgoing = outgoing();
+    let asked = |round| {
+        outgoing.ask_look(round);
+        outgoing.round()
+    };
+    let answer = |round| {
+        let look = v1::QuietLook { round, ..v1::QuietLook::default() };
+        outgoing.update(false, |report| report.quiet_look = Some(look));
+    };
+    assert_eq!(asked(7), Some(7));
+    answer(7);
+    assert_eq!(asked(8), Some(8));
+    assert_eq!(asked(7), Some(8), "it came by another way");
+    assert_eq!(asked(6), Some(8), "the same, and it was never heard");
+    // Another leader counts from elsewhere.
+    answer(8);
+    let far = 3 * ROUNDS;
+    assert_eq!(asked(far), Some(far));
+    assert_eq!(asked(8), Some(far));
+    answer(far);
+    assert_eq!(asked(2), Some(2), "and a third one from below");
+    assert_eq!(asked(far), Some(2));
+    // What was not answered may be asked again: a late one may have come in between.
+    assert_eq!(asked(far + ROUNDS), Some(far + ROUNDS));
+    assert_eq!(asked(2), Some(2));
+}
+
+#[test]
+fn levels_of_before_are_taken_back_by_an_old_nimbus_alone() {
+    let tuning = |version| v1::Tuning { version, ..v1::Tuning::default() };
+    assert!(counts(&tuning(0), 0) && counts(&tuning(3), 0) && counts(&tuning(3), 5));
+    assert!(!counts(&tuning(0), 5), "late");
+}
+
+#[test]
 fn an_older_state_is_not_followed() {
     let (outgoing, mailbox) = (outgoing(), Mailbox::default());
     let state = |status| v1::TopologyState::from(status).into();
     let told = |status, version| {
         post_state(state(status), version, &outgoing, &mailbox);
         match mailbox.take() {
-            Some(News::State(status)) => Some(status),
+            Some(News::State(status, _)) => Some(status),
             _ => None,
         }
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -258,6 +258,8 @@ pub(crate) struct Cluster {
     supervisor: SocketAddr,
     nimbus: SocketAddr,
     serving: Option<JoinHandle<()>>,
+    /// The last round that workers were asked; no other may have its number.
+    last_round: AtomicU64,
     processes: BTreeMap<u16, Child>,
 }
 
@@ -275,6 +277,7 @@ impl Cluster {
             supervisor: SocketAddr::from(([127, 0, 0, 1], free_port())),
             nimbus: SocketAddr::from(([127, 0, 0, 1], free_port())),
             serving: None,
+            last_round: AtomicU64::new(0),
             processes: BTreeMap::new(),
         };
         cluster.shared.change(|book| book.status = Some(Status::Active));
@@ -477,7 +480,8 @@ impl Cluster {
     /// Asks these workers as Nimbus does, until two rounds say that nothing is on its way.
     pub(crate) fn until_quiet(&self, ports: &[u16]) {
         let mut former = None;
-        for round in 1.. {
+        loop {
+            let round = self.last_round.fetch_add(1, Ordering::Relaxed) + 1;
             self.change(|book| {
                 for port in ports {
                     book.lines[&u32::from(*port)].send(order(Order::Look(round))).unwrap();

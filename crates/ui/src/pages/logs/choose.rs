@@ -29,6 +29,8 @@ struct Logs<'a> {
     files: Vec<Row>,
     /// Daemons that did not answer, with the reason.
     failures: Vec<(String, String)>,
+    /// Daemons that were not asked, as nobody has heard of them.
+    silent: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -50,19 +52,18 @@ pub(crate) async fn page(app: &App, ask: &Ask) -> Result<Page, Trouble> {
         return Err(Trouble::NotFound(format!("There is no topology '{topology}'.")));
     }
     let id = found.map_or("", |summary| summary.id.as_str());
-    let chosen: Vec<Daemon> = all
+    let mut chosen: Vec<Daemon> = all
         .iter()
         .filter(|daemon| {
-            // One that is silent would only be waited for, unless it is meant.
-            let is_asked = match address {
-                "" => !id.is_empty() && !daemon.is_silent,
-                address => daemon.address == address,
-            };
+            let is_meant = if address.is_empty() { !id.is_empty() } else { daemon.address == address };
             // Workers' logs are the supervisors'.
-            is_asked && (topology.is_empty() || daemon.role == "Supervisor")
+            is_meant && (topology.is_empty() || daemon.role == "Supervisor")
         })
         .cloned()
         .collect();
+    // One that is silent would only be waited for, unless it is meant.
+    let silent: Vec<Daemon> =
+        chosen.extract_if(.., |daemon| address.is_empty() && daemon.is_silent).collect();
     if !address.is_empty() && chosen.is_empty() {
         return Err(Trouble::NotFound(format!("The cluster has no daemon at '{address}'.")));
     }
@@ -84,6 +85,7 @@ pub(crate) async fn page(app: &App, ask: &Ask) -> Result<Page, Trouble> {
         daemons: all.into_iter().map(|daemon| (daemon.clone(), text::encoded(&daemon.address))).collect(),
         files,
         failures,
+        silent: silent.into_iter().map(|daemon| daemon.address).collect(),
     };
     let title = if chosen.is_empty() { "Logs".to_owned() } else { format!("Logs of {chosen}") };
     Ok(Page::still(title, &page))

@@ -1,0 +1,65 @@
+//! Just enough HTTP to ask the pages and the REST interface.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+/// Whoever answers later does not answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Asks for a path on this machine; the body of what comes back.
+///
+/// # Errors
+/// When nobody answers, or with another status than 200.
+pub(super) fn get(port: u16, path: &str) -> Result<String, String> {
+    let answer = ask(port, path).map_err(|error| format!("{path}: {error}"))?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.lines().next().unwrap_or_default();
+    if status.split(' ').nth(1) == Some("200") {
+        Ok(body.to_owned())
+    } else {
+        Err(format!("{path}: {status}: {body}"))
+    }
+}
+
+/// By version 1.0 the body is sent as it is, and ends with the connection.
+fn ask(port: u16, path: &str) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nhost: localhost:{port}\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn answered(answer: &'static str) -> Result<String, String> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+                assert!(lines.take_while(|line| !line.is_empty()).any(|line| line == "GET /a HTTP/1.0"));
+                stream.write_all(answer.as_bytes()).unwrap();
+            });
+            get(port, "/a")
+        })
+    }
+
+    #[test]
+    fn the_body_of_what_is_well_is_given_and_what_is_not_with_its_status() {
+        assert_eq!(answered("HTTP/1.0 200 OK\r\nx: y\r\n\r\na\r\n\r\nb"), Ok("a\r\n\r\nb".to_owned()));
+        let refused = answered("HTTP/1.0 404 Not Found\r\n\r\nno").unwrap_err();
+        assert_eq!(refused, "/a: HTTP/1.0 404 Not Found: no");
+        assert!(answered("").is_err());
+    }
+}
