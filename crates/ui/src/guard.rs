@@ -227,10 +227,11 @@ fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
 /// The name that a browser asked for, when this server has no such name.
 ///
 /// A page whose own name was made to point here may ask what it likes: for the browser it is one site
-/// with us. Where nobody has to log in, because only this machine reaches the port, names count.
+/// with us. Where nobody has to log in, because only this machine reaches the port, names count; and
+/// wherever names are listed.
 fn strange_name(options: &Options, headers: &HeaderMap) -> Option<String> {
     let bound = options.host.parse::<IpAddr>().map_or(options.host == "localhost", |ip| ip.is_loopback());
-    if options.authentication != Authentication::None || !bound {
+    if options.authentication != Authentication::None || !(bound || !options.hosts.is_empty()) {
         return None;
     }
     let host = text(headers, &HOST)?.to_ascii_lowercase();
@@ -430,6 +431,8 @@ mod tests {
         // Others reach it anyway, or have to log in.
         let reached = Options { host: "0.0.0.0".to_owned(), ..Options::default() };
         assert_eq!(strange(&reached, "evil.org"), None);
+        let listed = Options { hosts: vec!["ui".to_owned()], ..reached };
+        assert!(strange(&listed, "ui:8080").is_none() && strange(&listed, "evil.org").is_some());
         let users = vec![("ada".to_owned(), "$2y$".to_owned())];
         let basic = Options { authentication: Authentication::Basic { users }, ..Options::default() };
         assert_eq!(strange(&basic, "evil.org"), None);

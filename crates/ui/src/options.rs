@@ -12,7 +12,7 @@ pub struct Options {
     /// Address to listen on: `ui.host`.
     pub host: String,
     /// Names under which the server is asked, beside `localhost` and addresses: `ui.hosts`. They count
-    /// where nobody has to log in and `host` is of this machine alone.
+    /// where nobody has to log in, if there are any or `host` is of this machine alone.
     pub hosts: Vec<String>,
     /// Port to listen on: `ui.port`. 0 takes a free one.
     pub port: u16,

@@ -20,8 +20,8 @@ table! {
     "ui.cors.origins": texts(&[]).ours("Storm always says `*`: any page that you look at can read its cluster");
     /// Address on which pages and REST are served.
     "ui.host": text("127.0.0.1").ours("Storm listens on 0.0.0.0; ours are closed unless opened");
-    /// Names under which the pages are asked for, beside `localhost` and addresses; other names are refused
-    /// where `ui.host` is of this machine alone and nobody has to log in.
+    /// Names under which the pages are asked for, beside `localhost` and addresses. Other names are refused
+    /// where nobody has to log in, if names are listed or `ui.host` is of this machine alone.
     "ui.hosts": texts(&[]).ours("Storm takes any name, and so a page whose name was made to point at it");
     /// Rows on one page of a table.
     "ui.pagination": int(1, 20).not_yet();
