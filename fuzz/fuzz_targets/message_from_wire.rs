@@ -45,7 +45,7 @@ fuzz_target!(|bytes: &[u8]| {
             Some(v1::worker_order::Order::Stop(_)) | None => {}
         }
     }
-    if let Some(v1::WorkerReportReply { assignment, state }) = decode(bytes) {
+    if let Some(v1::WorkerReportReply { assignment, state, .. }) = decode(bytes) {
         present(assignment, "the assignment").map(take_assignment).ok();
         take_state(state);
     }

@@ -166,7 +166,9 @@ fn every_service_is_limited_restarted_and_checked() {
     }
     let supervisor = &services(COMPOSE)["supervisor"];
     assert_eq!(supervisor["deploy"]["replicas"], 2);
-    assert_eq!(texts(&supervisor["volumes"])[0], "/data", "each has a directory of its own");
+    // A volume without a name would follow a machine into another one; a name would be shared.
+    assert_eq!(texts(&supervisor["volumes"]), ["secret:/etc/storm:ro"], "each has a directory of its own");
+    assert!(!read("Dockerfile").contains("VOLUME"), "that would be one, too");
 }
 
 #[test]

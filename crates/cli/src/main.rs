@@ -1,8 +1,8 @@
 //! The command `storm-rs`: daemons, and everything one does with a cluster.
 //!
 //! Modules in reading order: what can be written on the command line; what a command knows of its
-//! surroundings; how a cluster's secret is made; what it prints; Ctrl-C; topology binaries; the commands, one file each; a cluster on one
-//! machine.
+//! surroundings; how a cluster's secret is made; what it prints; Ctrl-C; topology binaries; the commands,
+//! one file each; a cluster on one machine.
 
 use std::process::ExitCode;
 

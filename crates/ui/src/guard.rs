@@ -231,7 +231,8 @@ fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
 /// wherever names are listed.
 fn strange_name(options: &Options, headers: &HeaderMap) -> Option<String> {
     let bound = options.host.parse::<IpAddr>().map_or(options.host == "localhost", |ip| ip.is_loopback());
-    if options.authentication != Authentication::None || !(bound || !options.hosts.is_empty()) {
+    let names_count = bound || !options.hosts.is_empty();
+    if options.authentication != Authentication::None || !names_count {
         return None;
     }
     let host = text(headers, &HOST)?.to_ascii_lowercase();

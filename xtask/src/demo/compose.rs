@@ -17,7 +17,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const BUILD_WITHIN: Duration = Duration::from_secs(2 * 3600);
 
 /// What the user may have set for a project of their own.
-const OTHERS: &[&str] = &["COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "STORM_UI_ADDRESS"];
+const OTHERS: &[&str] = &["COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "STORM_UI_ADDRESS", "STORM_UI_HOSTS"];
 
 /// The demo as a project of compose.
 #[derive(Debug)]
@@ -28,8 +28,6 @@ pub(super) struct Compose {
     project: String,
     files: Vec<String>,
     port: u16,
-    /// Of our code, which goes into the image.
-    revision: String,
 }
 
 impl Compose {
@@ -40,8 +38,7 @@ impl Compose {
         let program = PROGRAMS.iter().find(|program| is_there(program)).ok_or(DemoError::NoCompose)?;
         let (root, project) = (root.to_owned(), project.to_owned());
         let files = files.iter().map(|&file| file.to_owned()).collect();
-        let revision = revision(&root);
-        Ok(Compose { program, root, project, files, port, revision })
+        Ok(Compose { program, root, project, files, port })
     }
 
     /// A command as people would type it, who leave out what this run has of its own.
@@ -59,7 +56,7 @@ impl Compose {
         for variable in OTHERS {
             command.env_remove(variable);
         }
-        command.env(UI_PORT_VARIABLE, self.port.to_string()).env("STORM_REVISION", &self.revision);
+        command.env(UI_PORT_VARIABLE, self.port.to_string());
         command.args(arguments);
         command
     }
@@ -71,8 +68,10 @@ impl Compose {
 
     /// Builds the image of a service, before people's eyes.
     pub(super) fn build(&self, service: &str, story: &mut Story) -> Result<(), DemoError> {
-        story.command(&self.people(&["build", service]));
-        programs::show(&mut self.command(&["build", service]), BUILD_WITHIN)
+        let revision = format!("REVISION={}", revision(&self.root));
+        let arguments = ["build", "--build-arg", &revision, service];
+        story.command(&self.people(&arguments));
+        programs::show(&mut self.command(&arguments), BUILD_WITHIN)
     }
 
     /// The containers of a service.
@@ -117,6 +116,7 @@ impl Compose {
     }
 }
 
+/// Of our code; it becomes a label of the image.
 fn revision(root: &Path) -> String {
     let mut git = Command::new("git");
     git.current_dir(root).args(["describe", "--always", "--dirty"]);

@@ -7,28 +7,47 @@ use std::time::Duration;
 /// Whoever answers later does not answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// Asks for a path on this machine; the body of what comes back.
+/// Asks for a path on this machine; the body of what comes back. Who is sent on goes there, once.
 ///
 /// # Errors
 /// When nobody answers, or with another status than 200.
 pub(super) fn get(port: u16, path: &str) -> Result<String, String> {
-    let answer = ask(port, path).map_err(|error| format!("{path}: {error}"))?;
+    ask(port, path)?
+        .or_else(|elsewhere| ask(port, &elsewhere)?.map_err(|next| format!("{path}: and on to {next}")))
+}
+
+/// The path of a link, which may have a host.
+pub(super) fn path_of(link: &str) -> &str {
+    let rest = link.split_once("://").map_or(link, |(_, rest)| rest);
+    rest.find('/').and_then(|at| rest.get(at..)).unwrap_or(link)
+}
+
+/// The body, or where it is.
+fn ask(port: u16, path: &str) -> Result<Result<String, String>, String> {
+    let answer = exchange(port, path).map_err(|error| format!("{path}: {error}"))?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.lines().next().unwrap_or_default();
-    if status.split(' ').nth(1) == Some("200") {
-        Ok(body.to_owned())
-    } else {
-        Err(format!("{path}: {status}: {body}"))
+    let mut lines = head.lines();
+    let status = lines.next().unwrap_or_default();
+    let location = lines.filter_map(|line| line.split_once(':'));
+    let location = location
+        .filter(|(name, _)| name.eq_ignore_ascii_case("location"))
+        .map(|(_, link)| link.trim())
+        .next();
+    match (status.split(' ').nth(1), location) {
+        (Some("200"), _) => Ok(Ok(body.to_owned())),
+        (Some("301" | "302" | "303" | "307" | "308"), Some(link)) => Ok(Err(path_of(link).to_owned())),
+        _ => Err(format!("{path}: {status}: {body}")),
     }
 }
 
 /// By version 1.0 the body is sent as it is, and ends with the connection.
-fn ask(port: u16, path: &str) -> io::Result<Vec<u8>> {
+fn exchange(port: u16, path: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(ANSWER_WITHIN))?;
     stream.set_write_timeout(Some(ANSWER_WITHIN))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nhost: localhost:{port}\r\n\r\n")?;
+    // In one piece: who answers early may not read a second one.
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: localhost:{port}\r\n\r\n").as_bytes())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     Ok(answer)
@@ -48,7 +67,8 @@ mod tests {
             scope.spawn(move || {
                 let (mut stream, _) = listener.accept().unwrap();
                 let lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
-                assert!(lines.take_while(|line| !line.is_empty()).any(|line| line == "GET /a HTTP/1.0"));
+                let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+                assert_eq!(head[0], "GET /a HTTP/1.0");
                 stream.write_all(answer.as_bytes()).unwrap();
             });
             get(port, "/a")
@@ -61,5 +81,17 @@ mod tests {
         let refused = answered("HTTP/1.0 404 Not Found\r\n\r\nno").unwrap_err();
         assert_eq!(refused, "/a: HTTP/1.0 404 Not Found: no");
         assert!(answered("").is_err());
+    }
+
+    #[test]
+    fn who_is_sent_on_goes_there_once() {
+        let sent = answered("HTTP/1.0 302 Found\r\nLocation: http://localhost/b\r\n\r\n").unwrap_err();
+        assert!(sent.starts_with("/b: "), "nobody listens any more: {sent}");
+    }
+
+    #[test]
+    fn a_link_has_a_path() {
+        assert_eq!(path_of("http://h:1/a/b?c=/d"), "/a/b?c=/d");
+        assert_eq!(path_of("/a/b"), "/a/b");
     }
 }

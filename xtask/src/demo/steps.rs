@@ -172,7 +172,7 @@ impl Play<'_> {
         self.sure("`logs` shows what bolts printed", said.contains("!!!!!!"), &said)?;
         let running = self.running()?;
         for (host, link) in &running.logs {
-            let path = path_of(link).to_owned();
+            let path = http::path_of(link).to_owned();
             let shown = self.see("the log of a worker", |port| {
                 let page = http::get(port, &path)?;
                 if page.contains(NAME) { Ok(page.len()) } else { Err(format!("{path}: {page}")) }
@@ -388,22 +388,5 @@ impl Play<'_> {
         let last = format!("containers {containers:?}, hosts {hosts:?}");
         let what = "a container with workers".to_owned();
         found.ok_or(DemoError::NotSeen { what, secs: 0, last })
-    }
-}
-
-/// The path of a link, which may have a host.
-fn path_of(link: &str) -> &str {
-    let rest = link.split_once("://").map_or(link, |(_, rest)| rest);
-    rest.find('/').and_then(|at| rest.get(at..)).unwrap_or(link)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_has_a_path() {
-        assert_eq!(path_of("http://h:1/a/b?c=/d"), "/a/b?c=/d");
-        assert_eq!(path_of("/a/b"), "/a/b");
     }
 }
