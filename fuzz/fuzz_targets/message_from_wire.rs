@@ -42,7 +42,7 @@ fuzz_target!(|bytes: &[u8]| {
         match order.order {
             Some(v1::worker_order::Order::Assignment(assignment)) => take_assignment(assignment),
             Some(v1::worker_order::Order::State(state)) => take_state(state),
-            Some(v1::worker_order::Order::Stop(_)) | None => {}
+            Some(_) | None => {}
         }
     }
     if let Some(v1::WorkerReportReply { assignment, state, .. }) = decode(bytes) {

@@ -17,7 +17,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const BUILD_WITHIN: Duration = Duration::from_secs(2 * 3600);
 
 /// What the user may have set for a project of their own.
-const OTHERS: &[&str] = &["COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "STORM_UI_ADDRESS", "STORM_UI_HOSTS"];
+const OTHERS: &[&str] =
+    &["COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "STORM_UI_ADDRESS", "STORM_UI_HOSTS"];
 
 /// The demo as a project of compose.
 #[derive(Debug)]
