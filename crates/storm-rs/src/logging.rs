@@ -57,9 +57,9 @@ fn filter(directives: &str) -> EnvFilter {
 }
 
 /// What ends the program, for people.
-#[expect(clippy::print_stderr, reason = "the last words of the program")]
 pub(crate) fn print_error(message: &str) {
-    eprintln!("error: {message}");
+    // Where it cannot be written, the exit code has to do.
+    writeln!(io::stderr(), "error: {message}").ok();
 }
 
 /// Writes a line after taking the progress line away for a moment.

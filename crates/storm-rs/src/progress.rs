@@ -1,6 +1,6 @@
 //! How a local run is doing, on one line.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -55,9 +55,8 @@ impl Progress {
     }
 
     /// Prints lines for people, above the live line.
-    #[expect(clippy::print_stderr, reason = "stdout is the user's")]
     pub(crate) fn print(&self, lines: &str) {
-        self.bar.suspend(|| eprint!("{lines}"));
+        self.bar.suspend(|| io::stderr().write_all(lines.as_bytes()).ok());
     }
 
     /// Takes the live line away and says how it ended.

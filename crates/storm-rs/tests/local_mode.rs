@@ -208,7 +208,7 @@ struct Ended {
     err: String,
 }
 
-fn start(scene: &str, variables: &[(&str, &str)]) -> Process {
+fn command(scene: &str, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["probe", "--exact", "--nocapture", "--test-threads=1"]);
     for (name, _) in std::env::vars_os() {
@@ -218,6 +218,11 @@ fn start(scene: &str, variables: &[(&str, &str)]) -> Process {
         }
     }
     command.env(SCENE, scene).envs(variables.iter().copied());
+    command
+}
+
+fn start(scene: &str, variables: &[(&str, &str)]) -> Process {
+    let mut command = command(scene, variables);
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (sender, lines) = mpsc::channel();
@@ -311,6 +316,18 @@ fn it_ends_with_0_when_all_spouts_are_done_and_everything_is_processed() {
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     assert!(ended.err.contains("emitted 20, executed 20, acked 20, failed 0, pending 0"), "{}", ended.err);
     assert_eq!(ended.out, "", "stdout is the user's");
+}
+
+/// The disk that logs go to is full.
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let variables = [("RUST_LOG", "debug"), ("STORM_RS_FIGURES", "")];
+    for (scene, code) in [("plain", 0), ("build error", 1)] {
+        let mut command = command(scene, &variables);
+        let ended = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(full()).status().unwrap();
+        assert_eq!(ended.code(), Some(code), "{scene}");
+    }
 }
 
 #[test]
