@@ -80,7 +80,8 @@ pub(crate) fn next(
             .and_then(|old| old.worker(slot))
             .filter(|worker| are_as_before && worker.executors == executors);
         let worker = match kept {
-            Some(worker) => worker.clone(),
+            // Its supervisor may have come back under another name.
+            Some(worker) => WorkerAssignment { host: host(slot), ..worker.clone() },
             None => {
                 record.assignment_number += 1;
                 let number = record.assignment_number;
@@ -127,6 +128,21 @@ mod tests {
     ) -> Option<Assignment> {
         let wanted = wanted(&record.spec, &record.executors);
         next(record, &wanted, old, placed, |slot| format!("host-{}", slot.supervisor))
+    }
+
+    #[test]
+    fn a_worker_is_where_its_supervisor_says_it_is() {
+        let mut record = testing::topology("w", 2);
+        let placed = place(&record, &[1, 2]);
+        let old = step(&mut record, None, &placed).unwrap();
+        let wanted = wanted(&record.spec, &record.executors);
+        // The same supervisor in another container: the same workers, under another address.
+        let moved = next(&mut record, &wanted, Some(&old), &placed, |_| "elsewhere".to_owned()).unwrap();
+        assert!(moved.version > old.version && moved.workers.iter().all(|worker| worker.host == "elsewhere"));
+        let numbers = |assignment: &Assignment| -> Vec<u64> {
+            assignment.workers.iter().map(|worker| worker.number).collect()
+        };
+        assert_eq!(numbers(&moved), numbers(&old));
     }
 
     #[test]

@@ -34,10 +34,16 @@ impl Ui {
     pub(crate) fn with(settings: &[&str]) -> Ui {
         let args: Vec<&str> = settings.iter().flat_map(|setting| ["-c", setting]).collect();
         let dev = Dev::with(&args);
-        let said = fs::read_to_string(dev.path("dev.out")).unwrap();
-        let line = said.lines().find_map(|line| line.trim().strip_prefix("ui "));
-        let address =
-            line.and_then(|line| line.trim().strip_prefix("http://")).expect("dev tells the address");
+        // It tells one line after the other, and the address is not the first.
+        let mut address = String::new();
+        wait_until("dev tells the address of the pages", || {
+            let said = fs::read_to_string(dev.path("dev.out")).unwrap();
+            let mut whole = said.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            let line = whole.find_map(|line| line.trim().strip_prefix("ui "));
+            address =
+                line.and_then(|line| line.trim().strip_prefix("http://")).unwrap_or_default().to_owned();
+            !address.is_empty()
+        });
         let prefix = settings.iter().find_map(|setting| setting.strip_prefix("ui.path.prefix="));
         let address = address.split('/').next().unwrap().to_owned();
         Ui { dev, address, prefix: prefix.unwrap_or_default().to_owned() }
