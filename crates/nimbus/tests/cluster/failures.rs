@@ -199,14 +199,20 @@ async fn while_zookeeper_is_away_nothing_changes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_zookeeper_is_no_reason_to_forget_anything() {
     let zoo = Zoo::start().await;
-    let nimbus = Nimbus::start_with(zoo.address(), &zoo.directory.path().join("n"), |options| {
-        options.blob_deletion_delay = Duration::ZERO;
-    })
-    .await;
+    let directory = zoo.directory.path().join("n");
+    let nimbus = Nimbus::start(zoo.address(), &directory).await;
     let (calls, cluster) = (nimbus.calls(), zoo.client().await);
     let supervisor = Supervisor::start(&zoo, calls.clone(), "a", 2).await;
     submit(&cluster, &calls, "words", 1).await;
-    let request = submission(&calls, "other", 1).await;
+    nimbus.stop().await;
+    // This one deletes at once what nobody uses: what is uploaded, too, so the other one has the same binary.
+    let nimbus = Nimbus::start_with(zoo.address(), &directory, |options| {
+        options.blob_deletion_delay = Duration::ZERO;
+    })
+    .await;
+    let calls = nimbus.calls();
+    let request =
+        storm_rpc::v1::SubmitRequest { name: "other".to_owned(), ..submission(&calls, "words", 1).await };
     let stopped = zoo.stop().await;
     let zoo = Zoo::start_again(stopped, true).await;
     health(&calls, |health| health.problems.iter().any(|problem| problem.contains("has forgotten"))).await;
