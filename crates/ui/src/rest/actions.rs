@@ -1,8 +1,6 @@
 //! Commands.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -10,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use storm_rpc::nimbus_client::command_id;
 use storm_rpc::{CallError, v1};
 
 use super::ask::Ask;
@@ -70,14 +69,6 @@ struct LoggerBody {
     target_level: Option<String>,
     reset_level: Option<String>,
     timeout: Option<Value>,
-}
-
-/// An id that no other command has, on no other server.
-fn command_id() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    format!("ui-{nanos:x}-{process:x}-{count:x}")
 }
 
 fn senseless(message: String) -> Failure {
@@ -331,11 +322,6 @@ mod tests {
         assert_eq!(level(json!({"target_level": "LOUD", "timeout": "0"})).unwrap().level, "DEBUG");
         assert_eq!(level(json!({"target_level": null})).unwrap().level, "");
         assert!(level(json!({"target_level": "INFO"})).is_err());
-    }
-
-    #[test]
-    fn commands_have_ids_of_their_own() {
-        assert_ne!(command_id(), command_id());
     }
 
     #[test]
